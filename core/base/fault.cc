@@ -1,0 +1,46 @@
+#include "core/base/fault.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <map>
+#include <optional>
+
+#include "core/base/guarded.h"
+
+namespace skerry::fault {
+namespace {
+struct Faults {
+  std::map<std::string, Error, std::less<>> armed;
+  std::map<std::string, int, std::less<>> passes;
+};
+Guarded<Faults>& State() {
+  static Guarded<Faults> state;
+  return state;
+}
+}  // namespace
+
+void SetFault(std::string name, Error error) {
+  auto s = State().Lock();
+  s->armed.insert_or_assign(std::move(name), std::move(error));
+}
+
+#ifdef SKERRY_FAULT_POINTS
+Result<> Hit(const char* name) {
+  auto s = State().Lock();
+  if (const char* env = std::getenv("SKERRY_FAULT_POINT")) {
+    std::string_view spec(env);
+    const std::size_t colon = spec.find(':');
+    const int want = colon == std::string_view::npos ? 1 : std::atoi(spec.data() + colon + 1);
+    if (spec.substr(0, colon) == name && ++s->passes[name] == want) ::kill(::getpid(), SIGKILL);
+  }
+  const auto it = s->armed.find(std::string_view(name));
+  if (it == s->armed.end()) return {};
+  Error e = std::move(it->second);
+  s->armed.erase(it);
+  return std::unexpected(std::move(e));
+}
+#endif
+
+}  // namespace skerry::fault
