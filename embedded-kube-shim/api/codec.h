@@ -1,0 +1,46 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json/value.h"
+#include "embedded-kube-shim/api/field_error.h"
+#include "embedded-kube-shim/api/resource_def.h"
+
+// Bytes <-> objects, typed by a schema.
+namespace skerry::kube {
+
+enum class Encoding : std::uint8_t { kJson, kYaml, kProtobuf };
+
+struct Decoded {
+  json::Value object;                       // canonical: typed, pruned of unknown fields, in upstream's field order, empty fields dropped
+  GroupVersionKind gvk;                     // as written in the body; empty parts when absent
+  std::vector<std::string> strict_errors;   // `unknown field "spec.foo"`, `duplicate field "spec.bar"`, in upstream's order
+};
+
+// Decodes a body into the canonical form of `schema`. Errors: kBadRequest with upstream's text (without the leading
+// "<Kind> in version … cannot be handled as a <Kind>: ", which the engine adds).
+Result<Decoded> Decode(SchemaPtr schema, Encoding encoding, std::string_view body);
+// The same for a document that is parsed already (a patch result).
+Result<Decoded> DecodeValue(SchemaPtr schema, json::Value document);
+// Typed canonical form in place: quantities, times, null vs empty, always-emitted structs, field order. Idempotent.
+void Canonicalize(SchemaPtr schema, json::Value& object);
+// Fills defaults: the schema's and those of the kind (apis/defaults_*.cc for built-ins). Idempotent. `object` is canonical before and after.
+void ApplyDefaults(const ResourceDef& def, const Version& version, json::Value& object);
+// Everything upstream validates for this kind by rule (metadata included): constraint table and generic metadata checks.
+// `old` is null on create. Order of errors is upstream's.
+void Validate(const ResourceDef& def, const Version& version, std::string_view subresource, const json::Value& object, const json::Value* old, FieldErrors& errors);
+
+// Protobuf (application/vnd.kubernetes.protobuf): the message alone, and the "k8s\0" envelope around runtime.Unknown.
+Result<std::string> EncodeProtobuf(SchemaPtr schema, const json::Value& object);
+std::string ProtobufEnvelope(std::string_view api_version, std::string_view kind, std::string_view message);
+struct ProtobufBody { std::string api_version, kind; std::string_view message; std::string content_type; };
+Result<ProtobufBody> ParseProtobufEnvelope(std::string_view body);
+
+// Looks up the built-in definition "io.k8s.api.core.v1.Pod" (also meta types: DeleteOptions, Status, Table, WatchEvent). Null when unknown.
+SchemaPtr FindBuiltinSchema(std::string_view definition);
+SchemaPtr FindBuiltinSchema(const GroupVersionKind& gvk);
+// Registers every built-in resource of the default-on list.
+void RegisterBuiltins(Registry& registry);
+
+}  // namespace skerry::kube
