@@ -1,0 +1,58 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+
+// Flags of `skerry start` and the configuration file (the same names; flags override). One table describes both.
+namespace skerry::cmd {
+
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailure = 1,      // the operation failed; one line on stderr says why and what to do
+  kExitUsage = 2,        // unknown verb, flag or value
+  kExitNotRunning = 3,   // stop, status: no instance uses this data directory
+  kExitInUse = 4,        // another instance uses this data directory, or a port is taken
+  kExitDamaged = 5,      // the data directory is damaged or of a newer version
+  kExitPrivilege = 6,    // root or a kernel feature is missing
+};
+
+struct Options {
+  std::string data_dir = "/var/lib/skerry";
+  std::string run_dir = "/run/skerry";
+  std::string config = "/etc/skerry/config.yaml";
+  std::string kubeconfig_out;                // empty = /etc/skerry/kubeconfig for the default data_dir, else DATA/kubeconfig
+  std::string listen = "0.0.0.0:6443";
+  std::string node_ip;                       // empty = source address of the default route, else the first address that is not loopback
+  std::string node_name;                     // empty = host name in lower case
+  std::string cluster_cidr = "10.42.0.0/16";
+  std::string service_cidr = "10.43.0.0/16";
+  std::string dns_domain = "cluster.local";
+  std::string apps_domain = "apps.localhost";
+  std::string runtime = "auto";              // auto, oci, docker, none
+  std::string docker_socket;
+  std::string registry_listen = "127.0.0.1:5000";
+  std::string router_http = "0.0.0.0:80";
+  std::string router_https = "0.0.0.0:443";
+  std::string log_level = "info";
+  std::string log_format = "text";
+  std::string history = "5m";                // how long old revisions can be listed and watched from
+  std::string token_auth_file;
+  std::string client_ca_file;
+  bool help = false;
+};
+
+// One row per flag: used by the parser, the configuration file and the help text.
+struct Flag {
+  const char* name;                          // "data-dir"
+  std::string Options::*field;
+  const char* value;                         // how the help names the value
+  const char* help;
+};
+const std::vector<Flag>& StartFlags();
+
+// Parses the arguments after the verb. Reads the configuration file first when it exists or was named. Errors: kInvalid, one line.
+Result<Options> ParseOptions(const std::vector<std::string>& args);
+std::string StartHelp();
+
+}  // namespace skerry::cmd
