@@ -19,7 +19,7 @@ struct Outcome {
 };
 
 // Called for one key at a time (never twice concurrently for the same key). An error is retried with exponential backoff per key
-// (5 ms … 1000 s as client-go's); kInvalid and kForbidden wait for the next change of the object.
+// (5 ms doubling to 1000 s); kInvalid and kForbidden wait for the next change of the object.
 class Reconciler {
  public:
   virtual ~Reconciler() = default;
@@ -30,31 +30,42 @@ struct Trigger {
   std::string resource;                                                    // "apps/v1/replicasets"
   std::function<std::vector<Key>(const Notification&)> map;                // empty = the object's own key
 };
-// Maps an owned object to its controlling owner of this kind.
+// Maps an owned object to its controlling owner of this kind (after a change of owner: to both).
 std::function<std::vector<Key>(const Notification&)> OwnerOf(std::string group, std::string kind);
+Key KeyOf(const json::Value& object);
 
 struct ControllerSpec {
-  std::string name;                  // "deployment-controller": metrics, field manager, events
+  std::string name;                  // "deployment-controller": metrics, logs
   std::vector<Trigger> triggers;
-  int workers = 1;
+  int workers = 1;                   // keys reconciled at the same time
   std::unique_ptr<Reconciler> reconciler;
 };
 
-// Runs controllers over one Informers. Add before Start.
+// Runs controllers over one Informers on a shared pool that grows while all of its threads are blocked. Nothing polls.
 class Manager : public Component {
  public:
-  virtual void Add(ControllerSpec spec) = 0;
+  virtual void Add(ControllerSpec spec) = 0;                               // before Start
   virtual void Enqueue(std::string_view controller, Key key) = 0;
-  // True when no key is queued or being reconciled and no notification is undelivered; timers do not count. For tests.
+  virtual void EnqueueAfter(std::string_view controller, Key key, std::chrono::milliseconds delay) = 0;
+  // True when no key is queued or being reconciled; keys that wait for their time do not count.
   virtual bool Idle() const = 0;
+  // For simulations (ManagerOptions::threads == 0): reconciles on the caller's thread until nothing is due by the clock. Returns how many.
+  virtual std::size_t RunDue() = 0;
+  // The earliest time at which a delayed key is due.
+  virtual std::optional<Clock::MonoTime> NextDue() const = 0;
 };
-std::unique_ptr<Manager> NewManager(Informers& informers, const Clock& clock, Random& random);
+struct ManagerOptions {
+  int threads = 64;                  // upper limit; 0 = none, RunDue only
+};
+std::unique_ptr<Manager> NewManager(Informers& informers, const Clock& clock, ManagerOptions options = {});
 
-// Event recording (core/v1 Event; correlated: repeats raise count). Never fails and never blocks on the API: a bounded queue, oldest dropped.
+// Event recording (core/v1 Event). Repeats within ten minutes raise the count of the first one; an object may burst 25 events, then one
+// every five minutes. Never fails and never blocks on the API: a bounded queue, the newest is dropped when it is full.
 class EventRecorder {
  public:
   virtual ~EventRecorder() = default;
-  virtual void Event(const json::Value& involved, std::string_view type /* Normal, Warning */, std::string_view reason, std::string message) = 0;
+  virtual void Event(const json::Value& involved, std::string_view type /* Normal, Warning */, std::string_view reason, std::string message,
+                     std::string_view field_path = {}) = 0;
 };
 std::unique_ptr<EventRecorder> NewEventRecorder(Client& client, std::string component, std::string host, const Clock& clock);
 
