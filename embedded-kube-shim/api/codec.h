@@ -40,7 +40,9 @@ Result<ProtobufBody> ParseProtobufEnvelope(std::string_view body);
 // Looks up the built-in definition "io.k8s.api.core.v1.Pod" (also meta types: DeleteOptions, Status, Table, WatchEvent). Null when unknown.
 SchemaPtr FindBuiltinSchema(std::string_view definition);
 SchemaPtr FindBuiltinSchema(const GroupVersionKind& gvk);
-// Registers every built-in resource of the default-on list.
+// Every definition, sorted by name (for OpenAPI).
+std::vector<SchemaPtr> AllBuiltinSchemas();
+// Registers every built-in resource of the default-on list, with its strategies. Defined in embedded-kube-shim/apis (link kube_apis).
 void RegisterBuiltins(Registry& registry);
 
 }  // namespace skerry::kube

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -37,6 +38,9 @@ struct Field {
   std::string name;                  // JSON name
   SchemaPtr type = nullptr;
   int proto = 0;                     // protobuf number; 0 = not on the protobuf wire
+  std::array<std::uint8_t, 2> proto_embed{};   // numbers of the messages this field is wrapped in (Go embeddings), outermost first; 0 = none
+  std::string_view embedding;        // Go names of these, dotted: "RuleWithOperations.Rule"; decode errors show them
+  std::string_view go_type;          // Go's name of a named scalar ("LimitType"); empty = the plain type
   bool omit_empty = false;           // dropped when zero (scalars, lists, maps, nil pointers)
   bool omit_zero = false;            // dropped when the struct is zero, too
   bool pointer = false;              // absent differs from zero
@@ -51,12 +55,14 @@ struct Field {
 class Schema {
  public:
   std::string name;                  // definition name: "io.k8s.api.core.v1.PodSpec"; empty for anonymous nodes
-  Type type = Type::kAny;
+  Type type = Type::kAny;            // kAny with an item: JSONSchemaPropsOr{Array,Bool,StringArray}, item = JSONSchemaProps
   std::vector<Field> fields;         // kStruct, in upstream's output order
   SchemaPtr item = nullptr;          // kMap, kList
   bool map_atomic = false;           // kStruct, kMap: x-kubernetes-map-type: atomic
   ListKind list_kind = ListKind::kAtomic;
   std::vector<std::string> list_map_keys;
+  bool proto_wrapped = false;        // kList: a message of its own around the items on the protobuf wire (ExtraValue, Verbs)
+  std::vector<std::string> gvks;     // "group/version/Kind" of a top-level definition
   bool preserve_unknown = false;     // custom resources: x-kubernetes-preserve-unknown-fields
   bool embedded_resource = false;
   bool nullable = false;
