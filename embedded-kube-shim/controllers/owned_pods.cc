@@ -1,0 +1,56 @@
+#include "embedded-kube-shim/controllers/owned_pods.h"
+
+namespace skerry::kube {
+namespace {
+
+json::Value AdoptionPatch(const json::Value& owner, const OwnerKind& kind, const json::Value& child) {
+  json::Value patch;
+  json::Value& meta = patch.Set("metadata");
+  meta.Set("ownerReferences").Append(NewControllerRef(owner, kind.api_version, kind.kind));
+  meta.Set("uid") = Uid(child);
+  return patch;
+}
+
+json::Value ReleasePatch(const json::Value& owner, const json::Value& child) {
+  json::Value patch, gone;
+  gone.Set("$patch") = "delete";
+  gone.Set("uid") = Uid(owner);
+  json::Value& meta = patch.Set("metadata");
+  meta.Set("ownerReferences").Append(std::move(gone));
+  meta.Set("uid") = Uid(child);
+  return patch;
+}
+
+bool Vanished(const Error& e) { return e.code() == Code::kNotFound || e.code() == Code::kInvalid; }   // invalid: another object has the name now
+
+}  // namespace
+
+Result<std::vector<ObjectPtr>> ClaimChildren(const Ctx& ctx, Client& client, Resource children, const OwnerKind& kind, const json::Value& owner,
+                                             const std::vector<ObjectPtr>& candidates, const std::function<bool(const json::Value&)>& matches) {
+  std::vector<ObjectPtr> out;
+  const std::string_view uid = Uid(owner);
+  for (const ObjectPtr& child : candidates) {
+    const json::Value* ref = ControllerRef(*child);
+    const bool fits = matches(Meta(*child)["labels"]);
+    if (ref) {
+      if ((*ref)["uid"].Str() != uid) continue;
+      if (fits) {
+        out.push_back(child);
+      } else if (!IsTerminating(owner)) {
+        auto r = client.Patch(ctx, children, {std::string(Namespace(*child)), std::string(Name(*child))}, PatchType::kStrategic, ReleasePatch(owner, *child));
+        if (!r && !Vanished(r.error())) return std::unexpected(std::move(r).error());
+      }
+      continue;
+    }
+    if (!fits || IsTerminating(owner) || IsTerminating(*child)) continue;
+    auto r = client.Patch(ctx, children, {std::string(Namespace(*child)), std::string(Name(*child))}, PatchType::kStrategic, AdoptionPatch(owner, kind, *child));
+    if (r) {
+      out.push_back(*r);
+    } else if (!Vanished(r.error())) {
+      return std::unexpected(std::move(r).error());
+    }
+  }
+  return out;
+}
+
+}  // namespace skerry::kube

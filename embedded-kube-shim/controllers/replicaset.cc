@@ -1,0 +1,192 @@
+#include <algorithm>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/controllers/owned_pods.h"
+
+// ReplicaSet and ReplicationController: the same machine over two kinds.
+namespace skerry::kube {
+namespace {
+
+constexpr std::int64_t kBurst = 500;   // pods created or deleted in one pass
+
+struct Flavor {
+  OwnerKind kind;
+  const char* resource;
+  const char* controller;
+  bool label_selector;                 // false: spec.selector is a plain map
+  const char* failure_event_reason = "FailedCreate";
+};
+
+std::function<bool(const json::Value&)> Selector(const Flavor& flavor, const json::Value& owner) {
+  auto selector = std::make_shared<json::Value>();
+  if (flavor.label_selector) {
+    *selector = owner["spec"]["selector"].Clone();
+  } else {
+    selector->Set("matchLabels") = owner["spec"]["selector"].Clone();
+  }
+  return [selector](const json::Value& labels) { return MatchesSelector(*selector, labels); };
+}
+
+class ReplicaReconciler final : public Reconciler {
+ public:
+  ReplicaReconciler(const ControllerContext& context, Flavor flavor)
+      : flavor_(std::move(flavor)), client_(context.client(flavor_.controller)), events_(context.events(flavor_.controller)), clock_(context.clock),
+        owners_(context.informers.Get(flavor_.resource)), pods_(context.informers.Get("v1/pods")) {}
+
+  Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
+    const ObjectPtr owner = owners_.Get(key);
+    if (!owner) return Outcome{};
+    TRY(const std::vector<ObjectPtr> claimed,
+        ClaimChildren(ctx, client_, "v1/pods", flavor_.kind, *owner, pods_.List(key.ns), Selector(flavor_, *owner)));
+    std::vector<ObjectPtr> active, terminating;
+    for (const ObjectPtr& p : claimed) {
+      if (IsPodActive(*p)) active.push_back(p);
+      if (IsTerminating(*p) && !IsPodFinished(*p)) terminating.push_back(p);
+    }
+    Result<> managed;
+    if (!IsTerminating(*owner)) managed = Manage(ctx, *owner, active);
+    Outcome outcome;
+    TRY_VOID(WriteStatus(ctx, *owner, active, terminating.size(), managed, &outcome));
+    if (!managed) return std::unexpected(std::move(managed).error());
+    return outcome;
+  }
+
+ private:
+  // Creates or deletes pods until `active` has the wanted size; it is kept up to date with what was done.
+  Result<> Manage(const Ctx& ctx, const json::Value& owner, std::vector<ObjectPtr>& active) {
+    const std::int64_t want = owner["spec"]["replicas"].Int(1);
+    std::int64_t missing = std::min(want - static_cast<std::int64_t>(active.size()), kBurst);
+    for (; missing > 0; --missing) {
+      auto created = client_.Create(ctx, "v1/pods", PodFromTemplate(owner["spec"]["template"], Namespace(owner), Cat(Name(owner), "-"),
+                                                                    NewControllerRef(owner, flavor_.kind.api_version, flavor_.kind.kind)));
+      if (!created) {
+        // A namespace that ends takes nothing more; its own controller cleans up.
+        for (const Error::Cause& c : created.error().causes()) {
+          if (c.reason == "NamespaceTerminating") return {};
+        }
+        events_.Event(owner, "Warning", "FailedCreate", Cat("Error creating: ", created.error().message()));
+        return std::unexpected(std::move(created).error());
+      }
+      events_.Event(owner, "Normal", "SuccessfulCreate", Cat("Created pod: ", Name(**created)));
+      active.push_back(*created);
+    }
+    const std::int64_t surplus = std::min(static_cast<std::int64_t>(active.size()) - want, kBurst);
+    if (surplus > 0) return DeleteSurplus(ctx, owner, active, surplus);
+    return {};
+  }
+
+  Result<> DeleteSurplus(const Ctx& ctx, const json::Value& owner, std::vector<ObjectPtr>& active, std::int64_t surplus) {
+    const std::map<std::string, int, std::less<>> related = RelatedPerNode(owner, active);
+    SortForDeletion(active, [&](const json::Value& pod) {
+      const auto it = related.find(pod["spec"]["nodeName"].Str());
+      return it == related.end() ? 0 : it->second;
+    }, clock_.Now());
+    for (; surplus > 0; --surplus) {
+      const ObjectPtr pod = active.front();
+      DeleteOptions options;
+      options.uid = Uid(*pod);
+      if (auto r = client_.Delete(ctx, "v1/pods", {std::string(Namespace(*pod)), std::string(Name(*pod))}, options); r) {
+        events_.Event(owner, "Normal", "SuccessfulDelete", Cat("Deleted pod: ", Name(*pod)));
+      } else if (r.error().code() != Code::kNotFound && r.error().code() != Code::kConflict) {
+        events_.Event(owner, "Warning", "FailedDelete", Cat("Error deleting: ", r.error().message()));
+        return r;
+      }
+      active.erase(active.begin());
+    }
+    return {};
+  }
+
+  // Active pods per node of all replica sets of the same owner (a Deployment), so that doubled-up pods go first.
+  std::map<std::string, int, std::less<>> RelatedPerNode(const json::Value& owner, const std::vector<ObjectPtr>& active) const {
+    std::map<std::string, int, std::less<>> count;
+    const auto add = [&](const std::vector<ObjectPtr>& pods) {
+      for (const ObjectPtr& p : pods) {
+        if (IsPodActive(*p) && !(*p)["spec"]["nodeName"].Str().empty()) ++count[std::string((*p)["spec"]["nodeName"].Str())];
+      }
+    };
+    const json::Value* ref = ControllerRef(owner);
+    if (!ref) {
+      add(active);
+      return count;
+    }
+    for (const ObjectPtr& sibling : owners_.OwnedBy((*ref)["uid"].Str())) add(pods_.OwnedBy(Uid(*sibling)));
+    return count;
+  }
+
+  Result<> WriteStatus(const Ctx& ctx, const json::Value& owner, const std::vector<ObjectPtr>& active, std::size_t terminating, const Result<>& managed,
+                       Outcome* outcome) {
+    const std::chrono::seconds min_ready(owner["spec"]["minReadySeconds"].Int());
+    const json::Value& labels = owner["spec"]["template"]["metadata"]["labels"];
+    std::int64_t labeled = 0, ready = 0, available = 0;
+    const Clock::Wall now = clock_.Now();
+    for (const ObjectPtr& p : active) {
+      const json::Value& mine = Meta(*p)["labels"];
+      labeled += std::all_of(labels.Members().begin(), labels.Members().end(), [&](const json::Member& m) { return mine[m.key] == m.value; });
+      ready += IsPodReady(*p);
+      available += IsPodAvailable(*p, min_ready, now, &outcome->requeue_after);
+    }
+    json::Value next = owner.Clone();
+    json::Value& status = next.Set("status");
+    status.Set("replicas") = static_cast<std::int64_t>(active.size());
+    const auto count = [&](std::string_view field, std::int64_t n) {
+      if (n > 0) {
+        status.Set(field) = n;
+      } else {
+        status.Erase(field);
+      }
+    };
+    count("fullyLabeledReplicas", labeled);
+    count("readyReplicas", ready);
+    count("availableReplicas", available);
+    if (flavor_.label_selector) status.Set("terminatingReplicas") = static_cast<std::int64_t>(terminating);
+    status.Set("observedGeneration") = Meta(owner)["generation"].Int();
+    if (!managed) {
+      const bool creating = static_cast<std::int64_t>(active.size()) < owner["spec"]["replicas"].Int(1);
+      SetCondition(status, "ReplicaFailure", "True", creating ? "FailedCreate" : "FailedDelete", managed.error().message(), now);
+    } else {
+      RemoveCondition(status, "ReplicaFailure");
+      if (const json::Value* c = status.Find("conditions"); c && c->size() == 0) status.Erase("conditions");
+    }
+    if (status == owner["status"]) return {};
+    auto written = client_.Update(ctx, flavor_.resource, std::move(next), "status");
+    if (!written && written.error().code() != Code::kNotFound) return std::unexpected(std::move(written).error());
+    return {};
+  }
+
+  const Flavor flavor_;
+  Client& client_;
+  EventRecorder& events_;
+  const Clock& clock_;
+  const Lister& owners_;
+  const Lister& pods_;
+};
+
+void AddFlavor(const ControllerContext& context, Flavor flavor) {
+  ControllerSpec spec;
+  spec.name = flavor.controller;
+  spec.workers = 5;
+  spec.triggers.push_back({flavor.resource, {}});
+  // A pod tells its owner; a pod without one tells every owner that might want it.
+  const Lister& owners = context.informers.Get(flavor.resource);
+  const std::string group = flavor.label_selector ? "apps" : "";
+  spec.triggers.push_back({"v1/pods", [owner = OwnerOf(group, flavor.kind.kind), &owners, flavor](const Notification& n) {
+                             std::vector<Key> keys = owner(n);
+                             if (keys.empty() && !ControllerRef(*n.object) && n.type != Notification::Type::kDeleted) {
+                               for (const ObjectPtr& o : owners.List(Namespace(*n.object))) {
+                                 if (Selector(flavor, *o)(Meta(*n.object)["labels"])) keys.push_back(KeyOf(*o));
+                               }
+                             }
+                             return keys;
+                           }});
+  spec.reconciler = std::make_unique<ReplicaReconciler>(context, flavor);
+  context.manager.Add(std::move(spec));
+}
+
+}  // namespace
+
+void AddReplicaSet(const ControllerContext& context) { AddFlavor(context, {{"apps/v1", "ReplicaSet"}, "apps/v1/replicasets", "replicaset-controller", true}); }
+void AddReplicationController(const ControllerContext& context) {
+  AddFlavor(context, {{"v1", "ReplicationController"}, "v1/replicationcontrollers", "replication-controller", false});
+}
+
+}  // namespace skerry::kube
