@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -8,18 +9,45 @@
 #include "core/base/result.h"
 #include "core/net/task_fwd.h"
 
+namespace skerry::crypto {
+struct PeerCertificate;   // core/crypto/certificate.h
+}
+
 namespace skerry::net {
 
-// One TCP, TLS, Unix or in-memory connection. Lives and dies on one shard; never touched from another thread except Abort().
+// What is known of a connection once it stands. Constant afterwards.
+struct ConnectionInfo {
+  std::string remote;        // "10.0.0.7:40312", "[::1]:80", "unix"; empty: in-process
+  std::string local;
+  bool tls = false;
+  std::string alpn;          // negotiated protocol, empty when none
+  std::string server_name;   // SNI sent by the client
+  std::shared_ptr<const crypto::PeerCertificate> peer;   // only when it verified
+  std::string peer_error;    // a certificate was presented but does not verify: why
+};
+
+// One TCP, TLS, Unix or in-memory connection, or a pipe. Lives and dies on one shard; never touched from another thread except Abort().
+// At most one Read and one Write run at a time; a Read and a Write may run together.
 // This is the only type HTTP, SPDY, WebSocket, DNS over TCP and the proxies see of the network.
 class Stream {
  public:
+  using TimePoint = std::chrono::steady_clock::time_point;
   virtual ~Stream() = default;
-  virtual Task<Result<std::size_t>> Read(std::span<std::byte> into) = 0;        // 0 = orderly end
-  virtual Task<Result<void>> Write(std::string_view bytes) = 0;                  // all or error; bytes stay valid until it returns
-  virtual Task<Result<void>> CloseWrite() = 0;                                   // half-close where the transport has one (TLS: close_notify)
-  virtual void ExpiresAt(std::chrono::steady_clock::time_point deadline) = 0;    // covers the next operations; failing ones answer kTimeout
-  virtual void Abort() noexcept = 0;                                             // any thread; pending operations fail with kCancelled
+  virtual Task<Result<std::size_t>> Read(std::span<std::byte> into) = 0;   // 0 = orderly end
+  virtual Task<Result<void>> Write(std::string_view bytes) = 0;            // all or error; bytes stay valid until it returns
+  virtual Task<Result<void>> CloseWrite() = 0;                             // half-close where the transport has one (TLS: close_notify)
+
+  // Deadlines hold for the running and the following operations of a direction, which then answer kTimeout; max() = none.
+  // A Read that timed out took nothing and may be repeated; a Write that timed out leaves the stream unusable.
+  virtual void ReadExpiresAt(TimePoint deadline) = 0;
+  virtual void WriteExpiresAt(TimePoint deadline) = 0;
+  void ExpiresAt(TimePoint deadline) { ReadExpiresAt(deadline), WriteExpiresAt(deadline); }
+
+  virtual void Abort() noexcept = 0;   // any thread; running and later operations fail with kCancelled
+
+  // Writes `length` bytes of the file from `offset` (sendfile where the transport can). kCorruption: the file is shorter.
+  virtual Task<Result<void>> WriteFile(int file, std::int64_t offset, std::int64_t length);
+  virtual const ConnectionInfo& info() const;
 };
 
 }  // namespace skerry::net
