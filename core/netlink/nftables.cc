@@ -180,6 +180,22 @@ Result<std::vector<std::uint64_t>> FindRules(const std::string& table, const std
   return handles;
 }
 
+Result<std::vector<std::string>> ListChains(const std::string& table) {
+  TRY(Socket socket, Socket::Open(NETLINK_NETFILTER));
+  MessageWriter request;
+  request.Begin(NftType(NFT_MSG_GETCHAIN), NLM_F_REQUEST | NLM_F_DUMP, FamilyHeader(NFPROTO_IPV4, 0));
+  request.End();
+  std::vector<std::string> names;
+  auto r = socket.Dump(request, [&](const MessageView& m) {
+    const auto attributes = m.body.substr(std::min(sizeof(nfgenmsg), m.body.size()));
+    if (ReadString(FindAttribute(attributes, NFTA_CHAIN_TABLE)) != table) return;
+    names.emplace_back(ReadString(FindAttribute(attributes, NFTA_CHAIN_NAME)));
+  });
+  if (r) return names;
+  if (r.error().code() == Code::kConflict) return ListChains(table);   // another program changed its rules meanwhile
+  return std::unexpected(std::move(r.error()).Wrap("list chains"));
+}
+
 Result<bool> HasChain(const std::string& table, const std::string& chain) {
   TRY(Socket socket, Socket::Open(NETLINK_NETFILTER));
   MessageWriter request;

@@ -58,7 +58,8 @@ class NftTable {
 
 // Handles of the rules of one chain whose comment is `comment`. Empty when there is no such table or chain.
 Result<std::vector<std::uint64_t>> FindRules(const std::string& table, const std::string& chain, std::string_view comment);
-// Whether an `ip` family chain exists in the namespace of the calling thread.
+// Names of the chains of an `ip` family table; empty when there is no such table.
+Result<std::vector<std::string>> ListChains(const std::string& table);
 Result<bool> HasChain(const std::string& table, const std::string& chain);
 
 }  // namespace skerry::netlink
