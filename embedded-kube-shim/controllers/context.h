@@ -1,8 +1,12 @@
 #pragma once
 #include <functional>
+#include <memory>
 #include <string_view>
 
+#include <string>
+
 #include "core/base/clock.h"
+#include "embedded-kube-shim/api/resource_def.h"
 #include "embedded-kube-shim/client/client.h"
 #include "embedded-kube-shim/controller/controller.h"
 
@@ -15,11 +19,21 @@ struct ControllerContext {
   std::function<Client&(std::string_view controller)> client;            // lives as long as the context
   std::function<EventRecorder&(std::string_view controller)> events;
   const Clock& clock;
+  Registry& registry;                                                    // for controllers over every kind
+  std::string root_ca;                                                   // PEM: what kube-root-ca.crt holds
 };
 
 // One function per controller, in a file of its name; each adds itself to the manager.
 void AddReplicaSet(const ControllerContext&);             // "replicaset-controller"
 void AddReplicationController(const ControllerContext&);  // "replication-controller"
 void AddDeployment(const ControllerContext&);             // "deployment-controller"
+void AddEndpoints(const ControllerContext&);              // "endpoint-controller"
+void AddEndpointSlice(const ControllerContext&);          // "endpointslice-controller"
+void AddEndpointSliceMirroring(const ControllerContext&); // "endpointslicemirroring-controller"
+void AddNamespace(const ControllerContext&);              // "namespace-controller"
+void AddServiceAccount(const ControllerContext&);         // "service-account-controller"
+void AddRootCaPublisher(const ControllerContext&);        // "root-ca-cert-publisher"
+// The garbage collector keeps a graph of every object; it lives as long as the returned handle. "generic-garbage-collector"
+std::shared_ptr<void> AddGarbageCollector(const ControllerContext&);
 
 }  // namespace skerry::kube

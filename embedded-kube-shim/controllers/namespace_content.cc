@@ -1,0 +1,109 @@
+#include "embedded-kube-shim/controllers/context.h"
+#include "embedded-kube-shim/controllers/pod_facts.h"
+
+// What every namespace holds from its first moment: the default service account and the cluster's root certificate.
+namespace skerry::kube {
+namespace {
+
+constexpr const char* kRootCa = "kube-root-ca.crt";
+constexpr const char* kDescription = "kubernetes.io/description";
+constexpr const char* kRootCaDescription =
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or "
+    "kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
+
+bool NamespaceEnds(const Error& error) {
+  if (error.code() == Code::kNotFound || error.code() == Code::kAlreadyExists) return true;
+  for (const Error::Cause& c : error.causes()) {
+    if (c.reason == "NamespaceTerminating") return true;
+  }
+  return false;
+}
+
+class DefaultAccount final : public Reconciler {
+ public:
+  explicit DefaultAccount(const ControllerContext& c)
+      : client_(c.client("service-account-controller")), namespaces_(c.informers.Get("v1/namespaces")), accounts_(c.informers.Get("v1/serviceaccounts")) {}
+
+  Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
+    const ObjectPtr ns = namespaces_.Get(key);
+    if (!ns || IsTerminating(*ns) || accounts_.Get({key.name, "default"})) return Outcome{};
+    json::Value account;
+    account.Set("apiVersion") = "v1";
+    account.Set("kind") = "ServiceAccount";
+    account.Set("metadata").Set("name") = "default";
+    account.Set("metadata").Set("namespace") = key.name;
+    auto r = client_.Create(ctx, "v1/serviceaccounts", std::move(account));
+    if (!r && !NamespaceEnds(r.error())) return std::unexpected(std::move(r).error());
+    return Outcome{};
+  }
+
+ private:
+  Client& client_;
+  const Lister& namespaces_;
+  const Lister& accounts_;
+};
+
+class RootCaPublisher final : public Reconciler {
+ public:
+  explicit RootCaPublisher(const ControllerContext& c)
+      : client_(c.client("root-ca-cert-publisher")), root_ca_(c.root_ca), namespaces_(c.informers.Get("v1/namespaces")), maps_(c.informers.Get("v1/configmaps")) {}
+
+  Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
+    const ObjectPtr ns = namespaces_.Get(key);
+    if (!ns || IsTerminating(*ns)) return Outcome{};
+    const ObjectPtr current = maps_.Get({key.name, kRootCa});
+    if (current && (*current)["data"].size() == 1 && (*current)["data"]["ca.crt"].Str() == root_ca_ &&
+        !Meta(*current)["annotations"][kDescription].Str().empty()) {
+      return Outcome{};
+    }
+    json::Value next = current ? current->Clone() : json::Value();
+    next.Set("apiVersion") = "v1";
+    next.Set("kind") = "ConfigMap";
+    json::Value& meta = next.Set("metadata");
+    meta.Set("name") = kRootCa;
+    meta.Set("namespace") = key.name;
+    meta.Set("annotations").Set(kDescription) = kRootCaDescription;
+    next.Erase("data");
+    next.Set("data").Set("ca.crt") = root_ca_;
+    auto r = current ? client_.Update(ctx, "v1/configmaps", std::move(next)) : client_.Create(ctx, "v1/configmaps", std::move(next));
+    if (!r && !NamespaceEnds(r.error())) return std::unexpected(std::move(r).error());
+    return Outcome{};
+  }
+
+ private:
+  Client& client_;
+  const std::string root_ca_;
+  const Lister& namespaces_;
+  const Lister& maps_;
+};
+
+// The object's namespace when it is the one of this name.
+std::function<std::vector<Key>(const Notification&)> NamespaceOf(std::string name) {
+  return [name = std::move(name)](const Notification& n) {
+    std::vector<Key> keys;
+    if (Name(*n.object) == name) keys.push_back({"", std::string(Namespace(*n.object))});
+    return keys;
+  };
+}
+
+}  // namespace
+
+void AddServiceAccount(const ControllerContext& c) {
+  ControllerSpec spec;
+  spec.name = "service-account-controller";
+  spec.triggers.push_back({"v1/namespaces", {}});
+  spec.triggers.push_back({"v1/serviceaccounts", NamespaceOf("default")});
+  spec.reconciler = std::make_unique<DefaultAccount>(c);
+  c.manager.Add(std::move(spec));
+}
+
+void AddRootCaPublisher(const ControllerContext& c) {
+  ControllerSpec spec;
+  spec.name = "root-ca-cert-publisher";
+  spec.triggers.push_back({"v1/namespaces", {}});
+  spec.triggers.push_back({"v1/configmaps", NamespaceOf(kRootCa)});
+  spec.reconciler = std::make_unique<RootCaPublisher>(c);
+  c.manager.Add(std::move(spec));
+}
+
+}  // namespace skerry::kube
