@@ -6,6 +6,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
+#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +64,17 @@ rocksdb::Options DbOptions(bool create) {
 rocksdb::Slice ToSlice(std::string_view s) { return rocksdb::Slice(s.data(), s.size()); }
 std::string_view ToView(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
 
+// A database that was open once has a write-ahead log. RocksDB itself would not miss the newest one.
+bool HasLog(const std::string& db) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(db.c_str()), ::closedir);
+  while (dir) {
+    const dirent* entry = ::readdir(dir.get());
+    if (!entry) return false;
+    if (std::string_view(entry->d_name).ends_with(".log")) return true;
+  }
+  return false;
+}
+
 bool IsDamage(const rocksdb::Status& s) {
   return s.IsCorruption() || s.IsNotFound() || (s.IsIOError() && s.subcode() == rocksdb::Status::kPathNotFound);
 }
@@ -82,7 +94,8 @@ Result<std::unique_ptr<RocksBackend>> RocksBackend::Open(const Options& options,
   const std::string db = options.directory + "/db";
   if (create) TRY_VOID(MakeDirectories(db));
   struct stat st;
-  if (!create && ::stat((db + "/CURRENT").c_str(), &st) != 0) {
+  const bool lost_log = directory.state == DirectoryState::kReady && !HasLog(db);
+  if (!create && (lost_log || ::stat((db + "/CURRENT").c_str(), &st) != 0)) {
     return Fail(Code::kCorruption, Cat("store ", options.directory, ": files are missing in db/; restore a backup"));
   }
   std::unique_ptr<RocksBackend> backend(new RocksBackend(options, std::move(directory)));
