@@ -18,8 +18,13 @@ struct Decoded {
   std::vector<std::string> strict_errors;   // `unknown field "spec.foo"`, `duplicate field "spec.bar"`, in upstream's order
 };
 
-// Decodes a body into the canonical form of `schema`. Errors: kBadRequest with upstream's text (without the leading
-// "<Kind> in version … cannot be handled as a <Kind>: ", which the engine adds).
+// Decodes the body of a write to a resource of kind `expected` into the canonical form of `schema`. Errors: kBadRequest with upstream's
+// whole message ("<Kind> in version … cannot be handled as a <Kind>: …", "the object provided is unrecognized …"). A body of another
+// registered kind decodes as what it is: compare Decoded::gvk. With field validation Strict the caller fails on strict_errors with
+// StrictDecodingError(), with Warn it sends them as warnings.
+Result<Decoded> DecodeBody(const GroupVersionKind& expected, SchemaPtr schema, Encoding encoding, std::string_view body);
+Error StrictDecodingError(const GroupVersionKind& expected, const Decoded& decoded);
+// The same for a schema with a GVK of its own (options, reviews).
 Result<Decoded> Decode(SchemaPtr schema, Encoding encoding, std::string_view body);
 // The same for a document that is parsed already (a patch result).
 Result<Decoded> DecodeValue(SchemaPtr schema, json::Value document);
