@@ -1,0 +1,26 @@
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/json/value.h"
+
+// RFC 8259, as Go's encoding/json reads it: invalid UTF-8 and lone surrogates become U+FFFD, the last of equal keys wins (in the place of
+// the first). Integers without fraction and exponent are exact within int64 and uint64; other numbers are doubles.
+namespace skerry::json {
+
+struct ParseOptions {
+  std::size_t max_bytes = std::size_t{256} << 20;
+  int max_depth = 512;
+  // Receives the path of every repeated key ("spec.containers[0].image"), each once, at most 100.
+  std::vector<std::string>* duplicates = nullptr;
+};
+
+// kBadRequest in Go's words, so that a wire may pass them on: "invalid character 'b' looking for beginning of object key string",
+// "unexpected end of JSON input", "exceeded max depth", "json: cannot unmarshal number 1e999 into Go value of type float64";
+// kTooLarge beyond max_bytes.
+Result<Value> Parse(std::string_view text, const ParseOptions& options = {});
+
+}  // namespace skerry::json
