@@ -91,6 +91,12 @@ class Parser {
     else error_ = Cat("invalid character ", QuoteByte(static_cast<unsigned char>(*p_)), " ", where);
     return false;
   }
+  // The same inside a token, where Go's scanner reads the end of the input as a space.
+  bool UnexpectedIn(std::string_view token) {
+    if (p_ < end_) return Unexpected(token);
+    error_ = Cat("invalid character ' ' ", token);
+    return false;
+  }
 
   bool Any(Value* out) {
     if (p_ >= end_) return Unexpected("");
@@ -114,7 +120,7 @@ class Parser {
 
   bool Literal(std::string_view word, Value value, Value* out) {
     for (std::size_t i = 0; i < word.size(); ++i, ++p_) {
-      if (p_ >= end_ || *p_ != word[i]) return Unexpected(Cat("in literal ", word, " (expecting ", QuoteByte(static_cast<unsigned char>(word[i])), ")"));
+      if (p_ >= end_ || *p_ != word[i]) return UnexpectedIn(Cat("in literal ", word, " (expecting ", QuoteByte(static_cast<unsigned char>(word[i])), ")"));
     }
     *out = std::move(value);
     return true;
@@ -173,11 +179,11 @@ class Parser {
       if (p_ >= end_ || *p_ != '"') return Unexpected("looking for beginning of object key string");
       std::string_view key;
       if (!String(&key)) return false;
-      Member* member = Repeated(members, index, key);
+      Member* member = options_.keep_duplicates ? nullptr : Repeated(members, index, key);
       const bool repeated = member != nullptr;
       if (!repeated) {
         member = &members.emplace_back(Member{std::string(key), Value()});
-        if (members.size() > kIndexFrom) index.emplace(member->key, members.size() - 1);
+        if (members.size() > kIndexFrom && !options_.keep_duplicates) index.emplace(member->key, members.size() - 1);
       }
       place.key = member->key;
       if (repeated) Report();
@@ -258,7 +264,7 @@ class Parser {
     *out = 0;
     for (int i = 0; i < 4; ++i, ++p_) {
       const int d = p_ < end_ ? HexDigit(*p_) : -1;
-      if (d < 0) return Unexpected("in \\u hexadecimal character escape");
+      if (d < 0) return UnexpectedIn("in \\u hexadecimal character escape");
       *out = *out << 4 | static_cast<unsigned>(d);
     }
     return true;
@@ -266,7 +272,7 @@ class Parser {
 
   bool Escape() {
     ++p_;
-    if (p_ >= end_) return Unexpected("");
+    if (p_ >= end_) return UnexpectedIn("in string escape code");
     switch (*p_) {
       case '"': scratch_ += '"'; break;
       case '\\': scratch_ += '\\'; break;
@@ -299,7 +305,7 @@ class Parser {
         scratch_ += kReplacement;
         return true;
       }
-      default: return Unexpected("in string escape code");
+      default: return UnexpectedIn("in string escape code");
     }
     ++p_;
     return true;
@@ -309,20 +315,20 @@ class Parser {
     const char* start = p_;
     bool integer = true;
     if (*p_ == '-') ++p_;
-    if (p_ >= end_ || !IsDigit(*p_)) return Unexpected("in numeric literal");
+    if (p_ >= end_ || !IsDigit(*p_)) return UnexpectedIn("in numeric literal");
     if (*p_ == '0') ++p_;
     else while (p_ < end_ && IsDigit(*p_)) ++p_;
     if (p_ < end_ && *p_ == '.') {
       integer = false;
       ++p_;
-      if (p_ >= end_ || !IsDigit(*p_)) return Unexpected("after decimal point in numeric literal");
+      if (p_ >= end_ || !IsDigit(*p_)) return UnexpectedIn("after decimal point in numeric literal");
       while (p_ < end_ && IsDigit(*p_)) ++p_;
     }
     if (p_ < end_ && (*p_ == 'e' || *p_ == 'E')) {
       integer = false;
       ++p_;
       if (p_ < end_ && (*p_ == '+' || *p_ == '-')) ++p_;
-      if (p_ >= end_ || !IsDigit(*p_)) return Unexpected("in exponent of numeric literal");
+      if (p_ >= end_ || !IsDigit(*p_)) return UnexpectedIn("in exponent of numeric literal");
       while (p_ < end_ && IsDigit(*p_)) ++p_;
     }
     if (integer) {

@@ -16,6 +16,8 @@ struct ParseOptions {
   int max_depth = 512;
   // Receives the path of every repeated key ("spec.containers[0].image"), each once, at most 100.
   std::vector<std::string>* duplicates = nullptr;
+  // Repeated members all stay in the document, for a decoder that judges them itself (Find sees the first). No report then.
+  bool keep_duplicates = false;
 };
 
 // kBadRequest in Go's words, so that a wire may pass them on: "invalid character 'b' looking for beginning of object key string",

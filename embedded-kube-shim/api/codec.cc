@@ -1,5 +1,6 @@
 #include "embedded-kube-shim/api/codec.h"
 
+#include "core/json/parse.h"
 #include "core/base/strings.h"
 #include "core/text/base64.h"
 #include "embedded-kube-shim/api/decode_value.h"
@@ -37,11 +38,9 @@ Error Unrecognized(std::string_view kind, std::string_view why, std::string_view
 }
 
 Result<Value> ParseJson(std::string_view kind, std::string_view body) {
-  Value document;
-  std::string error;
-  if (body.find_first_not_of(" \t\r\n") == body.npos) error = "unexpected end of JSON input";
-  else json::Value::Parse(body, &document, &error);
-  if (!error.empty()) return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: ", error), body));
+  auto parsed = json::Parse(body, {.keep_duplicates = true});   // DecodeValue reports them
+  if (!parsed) return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: ", parsed.error().message()), body));
+  Value document = *std::move(parsed);
   if (document.is_null()) document = Value::Object();
   if (!document.is_object())
     return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: json: cannot unmarshal ",
