@@ -1,0 +1,154 @@
+#include "embedded-kube-shim/scheduler/cluster.h"
+
+#include <algorithm>
+
+#include "core/text/quantity.h"
+
+namespace skerry::kube::scheduling {
+namespace {
+
+constexpr std::int64_t kDefaultCpu = 100;                     // thousandths
+constexpr std::int64_t kDefaultMemory = 200LL << 20;
+
+Amounts AmountsOf(const json::Value& list) {
+  Amounts out;
+  for (const json::Member& m : list.Members()) {
+    const auto q = text::Quantity::Parse(m.value.is_string() ? m.value.Str() : m.value.Dump());
+    if (q) out[m.key] = m.key == "cpu" ? q->MilliValue() : q->Value();
+  }
+  return out;
+}
+
+void Add(Amounts& to, const Amounts& what) {
+  for (const auto& [name, n] : what) to[name] += n;
+}
+
+void Max(Amounts& to, const Amounts& what) {
+  for (const auto& [name, n] : what) to[name] = std::max(to[name], n);
+}
+
+// Running a pod needs the larger of: all containers and sidecars together; each init container beside the sidecars started before it.
+template <class RequestsOf>
+Amounts Effective(const json::Value& spec, RequestsOf requests_of) {
+  Amounts running, sidecars, starting;
+  for (const json::Value& c : spec["containers"].Items()) Add(running, requests_of(c));
+  for (const json::Value& c : spec["initContainers"].Items()) {
+    Amounts mine = requests_of(c);
+    if (c["restartPolicy"].Str() == "Always") {
+      Add(sidecars, mine);
+      Add(running, mine);
+      Max(starting, sidecars);
+    } else {
+      Add(mine, sidecars);
+      Max(starting, mine);
+    }
+  }
+  Max(running, starting);
+  return running;
+}
+
+}  // namespace
+
+bool HostPort::Collides(const HostPort& o) const {
+  if (protocol != o.protocol || port != o.port) return false;
+  return ip == o.ip || ip == "0.0.0.0" || o.ip == "0.0.0.0";
+}
+
+PodPtr FactsOf(ObjectPtr pod) {
+  auto f = std::make_shared<PodFacts>();
+  const json::Value& spec = (*pod)["spec"];
+  const json::Value& meta = (*pod)["metadata"];
+  f->uid = meta["uid"].Str();
+  f->key = {std::string(meta["namespace"].Str()), std::string(meta["name"].Str())};
+  f->requests = Effective(spec, [](const json::Value& c) { return AmountsOf(c["resources"]["requests"]); });
+  const Amounts scoring = Effective(spec, [](const json::Value& c) {
+    Amounts a = AmountsOf(c["resources"]["requests"]);
+    a.try_emplace("cpu", kDefaultCpu);
+    a.try_emplace("memory", kDefaultMemory);
+    return a;
+  });
+  Amounts overhead = AmountsOf(spec["overhead"]);
+  for (const auto& [name, n] : AmountsOf(spec["resources"]["requests"])) f->requests[name] = n;   // pod level wins
+  Add(f->requests, overhead);
+  f->scoring_cpu = scoring.contains("cpu") ? scoring.at("cpu") + overhead["cpu"] : 0;
+  f->scoring_memory = scoring.contains("memory") ? scoring.at("memory") + overhead["memory"] : 0;
+  for (const char* list : {"containers", "initContainers"}) {
+    for (const json::Value& c : spec[list].Items()) {
+      if (list[0] == 'i' && c["restartPolicy"].Str() != "Always") continue;
+      for (const json::Value& p : c["ports"].Items()) {
+        if (p["hostPort"].Int() <= 0) continue;
+        const std::string_view ip = p["hostIP"].Str();
+        f->ports.push_back({std::string(p["protocol"].Str("TCP")), ip.empty() ? "0.0.0.0" : std::string(ip), p["hostPort"].Int()});
+      }
+    }
+  }
+  f->priority = static_cast<std::int32_t>(spec["priority"].Int());
+  const json::Value& affinity = spec["affinity"];
+  f->has_affinity = affinity["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].size() > 0;
+  f->has_anti_affinity = affinity["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].size() > 0;
+  f->object = std::move(pod);
+  return f;
+}
+
+void NodeInfo::Add(PodPtr pod) {
+  scheduling::Add(requested, pod->requests);
+  scoring_cpu += pod->scoring_cpu;
+  scoring_memory += pod->scoring_memory;
+  pods.push_back(std::move(pod));
+}
+
+bool NodeInfo::Remove(std::string_view uid) {
+  const auto it = std::find_if(pods.begin(), pods.end(), [&](const PodPtr& p) { return p->uid == uid; });
+  if (it == pods.end()) return false;
+  for (const auto& [resource, n] : (*it)->requests) requested[resource] -= n;
+  scoring_cpu -= (*it)->scoring_cpu;
+  scoring_memory -= (*it)->scoring_memory;
+  pods.erase(it);
+  return true;
+}
+
+const json::Value& NodeInfo::labels() const { return (*object)["metadata"]["labels"]; }
+
+void Cluster::SetNode(const ObjectPtr& node) {
+  NodeInfo& n = nodes_[std::string((*node)["metadata"]["name"].Str())];
+  n.name = (*node)["metadata"]["name"].Str();
+  n.object = node;
+  n.allocatable = AmountsOf((*node)["status"]["allocatable"]);
+}
+
+void Cluster::RemoveNode(std::string_view name) {
+  const auto it = nodes_.find(name);
+  if (it == nodes_.end()) return;
+  it->second.object = nullptr;
+  if (it->second.pods.empty()) nodes_.erase(it);
+}
+
+void Cluster::SetPod(PodPtr pod, const std::string& node) {
+  RemovePod(pod->uid);
+  where_[pod->uid] = node;
+  NodeInfo& n = nodes_[node];
+  n.name = node;
+  n.Add(std::move(pod));
+}
+
+void Cluster::RemovePod(std::string_view uid) {
+  const auto it = where_.find(uid);
+  if (it == where_.end()) return;
+  const auto n = nodes_.find(it->second);
+  if (n != nodes_.end()) {
+    n->second.Remove(uid);
+    if (n->second.pods.empty() && !n->second.object) nodes_.erase(n);
+  }
+  where_.erase(it);
+}
+
+NodeInfo* Cluster::Find(std::string_view name) {
+  const auto it = nodes_.find(name);
+  return it == nodes_.end() ? nullptr : &it->second;
+}
+
+std::size_t Cluster::size() const {
+  return static_cast<std::size_t>(std::count_if(nodes_.begin(), nodes_.end(), [](const auto& n) { return n.second.object != nullptr; }));
+}
+
+}  // namespace skerry::kube::scheduling

@@ -1,0 +1,285 @@
+#include "embedded-kube-shim/scheduler/filters.h"
+
+#include <algorithm>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/controllers/pod_facts.h"
+
+namespace skerry::kube::scheduling {
+namespace {
+
+bool MatchesExpression(const json::Value& e, const json::Value* value) {
+  const std::string_view op = e["operator"].Str();
+  const auto values = e["values"].Items();
+  const auto listed = [&] { return std::any_of(values.begin(), values.end(), [&](const json::Value& v) { return v.Str() == value->Str(); }); };
+  if (op == "Exists") return value != nullptr;
+  if (op == "DoesNotExist") return value == nullptr;
+  if (op == "In") return value && listed();
+  if (op == "NotIn") return !value || !listed();
+  if (op == "Gt" || op == "Lt") {
+    const auto a = value ? ParseInt(value->Str()) : std::nullopt;
+    const auto b = values.size() == 1 ? ParseInt(values[0].Str()) : std::nullopt;
+    return a && b && (op == "Gt" ? *a > *b : *a < *b);
+  }
+  return false;
+}
+
+const json::Value& Required(const json::Value& spec, std::string_view kind) {
+  return spec["affinity"][kind]["requiredDuringSchedulingIgnoredDuringExecution"];
+}
+
+Verdict Say(std::string reason, bool resolvable = true) { return {{std::move(reason)}, resolvable}; }
+
+Verdict NodeUnschedulable(const CycleState& s, const NodeInfo& node) {
+  if (!(*node.object)["spec"]["unschedulable"].Bool()) return {};
+  json::Value taint;
+  taint.Set("key") = "node.kubernetes.io/unschedulable";
+  taint.Set("effect") = "NoSchedule";
+  if (Tolerates((*s.pod->object)["spec"]["tolerations"], taint)) return {};
+  return Say("node(s) were unschedulable", false);
+}
+
+Verdict NodeName(const CycleState& s, const NodeInfo& node) {
+  const std::string_view name = (*s.pod->object)["spec"]["nodeName"].Str();
+  return name.empty() || name == node.name ? Verdict{} : Say("node(s) didn't match the requested node name", false);
+}
+
+Verdict TaintToleration(const CycleState& s, const NodeInfo& node) {
+  for (const json::Value& taint : (*node.object)["spec"]["taints"].Items()) {
+    const std::string_view effect = taint["effect"].Str();
+    if (effect != "NoSchedule" && effect != "NoExecute") continue;
+    if (!Tolerates((*s.pod->object)["spec"]["tolerations"], taint)) return Say("node(s) had untolerated taint(s)", false);
+  }
+  return {};
+}
+
+Verdict NodeAffinity(const CycleState& s, const NodeInfo& node) {
+  if (MatchesRequiredNodeAffinity((*s.pod->object)["spec"], node)) return {};
+  return Say("node(s) didn't match Pod's node affinity/selector", false);
+}
+
+Verdict NodePorts(const CycleState& s, const NodeInfo& node) {
+  for (const HostPort& mine : s.pod->ports) {
+    for (const PodPtr& other : node.pods) {
+      for (const HostPort& theirs : other->ports) {
+        if (mine.Collides(theirs)) return Say("node(s) didn't have free ports for the requested pod ports");
+      }
+    }
+  }
+  return {};
+}
+
+Verdict NodeResourcesFit(const CycleState& s, const NodeInfo& node) {
+  Verdict v;
+  const auto allocatable = [&](std::string_view name) {
+    const auto it = node.allocatable.find(name);
+    return it == node.allocatable.end() ? 0 : it->second;
+  };
+  if (static_cast<std::int64_t>(node.pods.size()) + 1 > allocatable("pods")) v.reasons.emplace_back("Too many pods");
+  const auto check = [&](const std::string& name, std::int64_t wanted) {
+    const std::int64_t have = allocatable(name);
+    const auto used = node.requested.find(name);
+    if (wanted <= have - (used == node.requested.end() ? 0 : used->second)) return;
+    v.reasons.push_back("Insufficient " + name);
+    if (wanted > have) v.resolvable = false;
+  };
+  for (const char* first : {"cpu", "memory", "ephemeral-storage"}) {
+    const auto it = s.pod->requests.find(first);
+    if (it != s.pod->requests.end() && it->second > 0) check(first, it->second);
+  }
+  for (const auto& [name, wanted] : s.pod->requests) {
+    if (wanted > 0 && name != "cpu" && name != "memory" && name != "ephemeral-storage" && name != "pods") check(name, wanted);
+  }
+  return v;
+}
+
+Verdict TopologySpread(const CycleState& s, const NodeInfo& node) {
+  for (const SpreadState& c : s.spread) {
+    const json::Value* value = node.labels().Find((*c.constraint)["topologyKey"].Str());
+    if (!value) return Say("node(s) didn't match pod topology spread constraints (missing required label)", false);
+    const bool self = MatchesSelector((*c.constraint)["labelSelector"], (*s.pod->object)["metadata"]["labels"]);
+    const auto it = c.matches.find(value->Str());
+    const std::int64_t here = it == c.matches.end() ? 0 : it->second;
+    if (here + (self ? 1 : 0) - c.minimum > (*c.constraint)["maxSkew"].Int(1)) return Say("node(s) didn't match pod topology spread constraints");
+  }
+  return {};
+}
+
+Verdict InterPodAffinity(const CycleState& s, const NodeInfo& node) {
+  const auto count = [&](const TermState& t) -> std::int64_t {
+    const json::Value* value = node.labels().Find(t.topology_key);
+    const auto it = value ? t.matches.find(value->Str()) : t.matches.end();
+    return it == t.matches.end() ? 0 : it->second;
+  };
+  for (const TermState& t : s.affinity) {
+    const bool here = node.labels().Find(t.topology_key) != nullptr;
+    if (!here || (count(t) == 0 && !s.affinity_first)) return Say("node(s) didn't match pod affinity rules", false);
+  }
+  for (const TermState& t : s.anti_affinity) {
+    if (count(t) > 0) return Say("node(s) didn't match pod anti-affinity rules");
+  }
+  for (const auto& [key, value] : s.existing_anti) {
+    const json::Value* mine = node.labels().Find(key);
+    if (mine && mine->Str() == value) return Say("node(s) didn't satisfy existing pods anti-affinity rules");
+  }
+  return {};
+}
+
+// Which nodes count for a spread constraint: by default those the pod could run on by affinity, whatever their taints.
+bool CountsForSpread(const json::Value& constraint, const json::Value& pod, const NodeInfo& node) {
+  if (constraint["nodeAffinityPolicy"].Str("Honor") == "Honor" && !MatchesRequiredNodeAffinity(pod["spec"], node)) return false;
+  if (constraint["nodeTaintsPolicy"].Str("Ignore") == "Honor") {
+    for (const json::Value& taint : (*node.object)["spec"]["taints"].Items()) {
+      if (taint["effect"].Str() != "PreferNoSchedule" && !Tolerates(pod["spec"]["tolerations"], taint)) return false;
+    }
+  }
+  return true;
+}
+
+// The constraint's selector with the pod's own values of matchLabelKeys.
+json::Value WithLabelKeys(const json::Value& constraint, const json::Value& labels) {
+  json::Value out = constraint.Clone();
+  for (const json::Value& key : constraint["matchLabelKeys"].Items()) {
+    if (const json::Value* v = labels.Find(key.Str())) out.Set("labelSelector").Set("matchLabels").Set(key.Str()) = v->Clone();
+  }
+  return out;
+}
+
+}  // namespace
+
+bool Tolerates(const json::Value& tolerations, const json::Value& taint) {
+  for (const json::Value& t : tolerations.Items()) {
+    const std::string_view effect = t["effect"].Str(), key = t["key"].Str(), op = t["operator"].Str("Equal");
+    if (!effect.empty() && effect != taint["effect"].Str()) continue;
+    if (!key.empty() && key != taint["key"].Str()) continue;
+    if (op == "Exists" || (op.empty() || op == "Equal" ? t["value"].Str() == taint["value"].Str() && !key.empty() : false)) return true;
+    if (op == "Lt" || op == "Gt") {
+      const auto a = ParseInt(taint["value"].Str()), b = ParseInt(t["value"].Str());
+      if (a && b && (op == "Gt" ? *a > *b : *a < *b)) return true;
+    }
+  }
+  return false;
+}
+
+bool MatchesNodeTerm(const json::Value& term, const NodeInfo& node) {
+  if (term["matchExpressions"].size() == 0 && term["matchFields"].size() == 0) return false;
+  for (const json::Value& e : term["matchExpressions"].Items()) {
+    if (!MatchesExpression(e, node.labels().Find(e["key"].Str()))) return false;
+  }
+  const json::Value name(node.name);
+  for (const json::Value& e : term["matchFields"].Items()) {
+    if (e["key"].Str() != "metadata.name" || !MatchesExpression(e, &name)) return false;
+  }
+  return true;
+}
+
+bool MatchesNodeSelector(const json::Value& selector, const NodeInfo& node) {
+  const auto terms = selector["nodeSelectorTerms"].Items();
+  return std::any_of(terms.begin(), terms.end(), [&](const json::Value& t) { return MatchesNodeTerm(t, node); });
+}
+
+bool MatchesRequiredNodeAffinity(const json::Value& spec, const NodeInfo& node) {
+  for (const json::Member& m : spec["nodeSelector"].Members()) {
+    const json::Value* v = node.labels().Find(m.key);
+    if (!v || v->Str() != m.value.Str()) return false;
+  }
+  const json::Value& required = Required(spec, "nodeAffinity");
+  return required.is_null() || MatchesNodeSelector(required, node);
+}
+
+bool MatchesTerm(const json::Value& term, const json::Value& owner, const json::Value& pod, const Lister& namespaces) {
+  const std::string_view ns = Namespace(pod);
+  const auto listed = term["namespaces"].Items();
+  const json::Value& by_label = term["namespaceSelector"];
+  bool in = std::any_of(listed.begin(), listed.end(), [&](const json::Value& n) { return n.Str() == ns; });
+  if (!in && listed.empty() && by_label.is_null()) in = ns == Namespace(owner);
+  if (!in && by_label.is_object()) {
+    const ObjectPtr object = namespaces.Get({"", std::string(ns)});
+    in = object && MatchesSelector(by_label, Meta(*object)["labels"]);
+  }
+  if (!in) return false;
+  json::Value selector = term["labelSelector"].Clone();
+  // The API server has merged matchLabelKeys and mismatchLabelKeys into the selector when the pod was created.
+  return MatchesSelector(selector, Meta(pod)["labels"]);
+}
+
+CycleState Prepare(const Cluster& cluster, PodPtr pod, const Lister& namespaces) {
+  CycleState s;
+  s.pod = std::move(pod);
+  s.namespaces = &namespaces;
+  return PrepareAgain(cluster, s);
+}
+
+CycleState PrepareAgain(const Cluster& cluster, const CycleState& before) {
+  CycleState s;
+  s.pod = before.pod;
+  s.namespaces = before.namespaces;
+  const json::Value& me = *s.pod->object;
+  const json::Value& spec = me["spec"];
+  const auto terms = [&](const char* kind, std::vector<TermState>& out) {
+    for (const json::Value& term : Required(spec, kind).Items()) out.push_back({std::string(term["topologyKey"].Str()), {}});
+  };
+  terms("podAffinity", s.affinity);
+  terms("podAntiAffinity", s.anti_affinity);
+  for (const json::Value& c : spec["topologySpreadConstraints"].Items()) {
+    if (c["whenUnsatisfiable"].Str() != "DoNotSchedule") continue;
+    s.spread.push_back({std::make_shared<const json::Value>(WithLabelKeys(c, me["metadata"]["labels"])), {}, 0});
+  }
+
+  const auto affinity_terms = Required(spec, "podAffinity").Items();
+  const auto anti_terms = Required(spec, "podAntiAffinity").Items();
+  bool any_affinity_match = false;
+  for (const auto& [name, node] : cluster.nodes()) {
+    if (!node.object) continue;
+    for (SpreadState& c : s.spread) {
+      const json::Value* value = node.labels().Find((*c.constraint)["topologyKey"].Str());
+      if (!value || !CountsForSpread(*c.constraint, me, node)) continue;
+      std::int64_t& n = c.matches[std::string(value->Str())];
+      for (const PodPtr& p : node.pods) {
+        if (p->key.ns == s.pod->key.ns && !IsTerminating(*p->object) && MatchesSelector((*c.constraint)["labelSelector"], Meta(*p->object)["labels"])) ++n;
+      }
+    }
+    for (const PodPtr& p : node.pods) {
+      // A pod counts for affinity only when it matches every term.
+      const bool all = !affinity_terms.empty() && std::all_of(affinity_terms.begin(), affinity_terms.end(), [&](const json::Value& t) {
+        return MatchesTerm(t, me, *p->object, *s.namespaces);
+      });
+      for (TermState& t : s.affinity) {
+        const json::Value* value = node.labels().Find(t.topology_key);
+        if (!all || !value) continue;
+        ++t.matches[std::string(value->Str())];
+        any_affinity_match = true;
+      }
+      for (std::size_t i = 0; i < s.anti_affinity.size(); ++i) {
+        const json::Value* value = node.labels().Find(s.anti_affinity[i].topology_key);
+        if (value && MatchesTerm(anti_terms[i], me, *p->object, *s.namespaces)) ++s.anti_affinity[i].matches[std::string(value->Str())];
+      }
+      if (!p->has_anti_affinity) continue;
+      for (const json::Value& term : Required((*p->object)["spec"], "podAntiAffinity").Items()) {
+        const json::Value* value = node.labels().Find(term["topologyKey"].Str());
+        if (value && MatchesTerm(term, *p->object, me, *s.namespaces)) s.existing_anti.emplace(term["topologyKey"].Str(), value->Str());
+      }
+    }
+  }
+  s.affinity_first = !any_affinity_match && !affinity_terms.empty() && std::all_of(affinity_terms.begin(), affinity_terms.end(), [&](const json::Value& t) {
+    return MatchesTerm(t, me, me, *s.namespaces);
+  });
+  for (SpreadState& c : s.spread) {
+    const std::int64_t wanted = (*c.constraint)["minDomains"].Int(1);
+    if (static_cast<std::int64_t>(c.matches.size()) < wanted || c.matches.empty()) continue;   // too few domains: the minimum counts as zero
+    c.minimum = INT64_MAX;
+    for (const auto& [value, n] : c.matches) c.minimum = std::min(c.minimum, n);
+  }
+  return s;
+}
+
+std::span<const Filter> Filters() {
+  static constexpr Filter kFilters[] = {
+      {"NodeUnschedulable", NodeUnschedulable}, {"NodeName", NodeName},       {"TaintToleration", TaintToleration},
+      {"NodeAffinity", NodeAffinity},           {"NodePorts", NodePorts},     {"NodeResourcesFit", NodeResourcesFit},
+      {"PodTopologySpread", TopologySpread},    {"InterPodAffinity", InterPodAffinity},
+  };
+  return kFilters;
+}
+
+}  // namespace skerry::kube::scheduling

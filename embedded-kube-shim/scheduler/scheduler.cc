@@ -1,0 +1,381 @@
+#include "embedded-kube-shim/scheduler/scheduler.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "core/base/random.h"
+#include "core/base/strings.h"
+#include "core/telemetry/log.h"
+#include "embedded-kube-shim/controllers/pod_facts.h"
+#include "embedded-kube-shim/scheduler/preemption.h"
+
+namespace skerry::kube {
+namespace scheduling {
+namespace {
+
+constexpr std::chrono::seconds kFirstBackoff{1}, kLastBackoff{10};
+
+struct Waiting {
+  PodPtr pod;
+  int attempts = 0;
+  Clock::MonoTime not_before{};      // backoff
+  Clock::MonoTime since{};           // when it came
+  bool active = true;                // false: fits nowhere until something changes
+};
+
+struct Change {
+  enum class What : std::uint8_t { kPod, kNode, kOther } what;
+  Notification notification;
+};
+
+// Notifications only queue changes; everything else happens on the one reconcile at a time that the manager runs.
+class Scheduler final : public Reconciler {
+ public:
+  Scheduler(Manager& manager, Informers& informers, Client& client, EventRecorder& events, const Clock& clock, std::string profile)
+      : manager_(manager), client_(client), events_(events), clock_(clock), profile_(std::move(profile)), pods_(informers.Get("v1/pods")),
+        namespaces_(informers.Get("v1/namespaces")), budgets_(informers.Get("policy/v1/poddisruptionbudgets")) {}
+
+  void Note(Change::What what, const Notification& n) {
+    {
+      std::lock_guard lock(mutex_);
+      changes_.push_back({what, n});
+    }
+    manager_.Enqueue(profile_, {"", "cycle"});
+  }
+
+  Result<Outcome> Reconcile(const Ctx& ctx, const Key&) override {
+    for (;;) {
+      Drain();
+      const auto next = PopNext();
+      if (!next) break;
+      if (ctx.stop.stop_requested()) return Outcome{};
+      ScheduleOne(ctx, *next);
+    }
+    Outcome outcome;
+    const Clock::MonoTime now = clock_.Mono();
+    for (const auto& [uid, w] : waiting_) {
+      if (!w.active) continue;
+      const auto left = std::max(std::chrono::milliseconds(1), std::chrono::ceil<std::chrono::milliseconds>(w.not_before - now));
+      if (!outcome.requeue_after || left < *outcome.requeue_after) outcome.requeue_after = left;
+    }
+    return outcome;
+  }
+
+ private:
+  void Drain() {
+    std::vector<Change> changes;
+    {
+      std::lock_guard lock(mutex_);
+      changes.swap(changes_);
+    }
+    bool helps = false;
+    for (const Change& c : changes) {
+      switch (c.what) {
+        case Change::What::kPod: helps |= OnPod(c.notification); break;
+        case Change::What::kNode: helps |= OnNode(c.notification); break;
+        case Change::What::kOther: helps = true; break;
+      }
+    }
+    if (!helps) return;
+    for (auto& [uid, w] : waiting_) w.active = true;
+  }
+
+  // Returns whether waiting pods may fit now.
+  bool OnPod(const Notification& n) {
+    const json::Value& pod = *n.object;
+    const std::string uid(Uid(pod));
+    const std::string node((pod)["spec"]["nodeName"].Str());
+    if (n.type == Notification::Type::kDeleted || IsPodFinished(pod)) {
+      cluster_.RemovePod(uid);
+      nominated_.erase(uid);
+      return waiting_.erase(uid) == 0 || !node.empty();
+    }
+    if (!node.empty()) {
+      waiting_.erase(uid);
+      nominated_.erase(uid);
+      cluster_.SetPod(FactsOf(n.object), node);
+      return true;                   // a new pod may satisfy an affinity
+    }
+    if (pod["spec"]["schedulerName"].Str("default-scheduler") != profile_ || pod["spec"]["schedulingGates"].size() > 0 || IsTerminating(pod)) {
+      waiting_.erase(uid);
+      return false;
+    }
+    const auto [it, fresh] = waiting_.try_emplace(uid);
+    // A status write of ours is no reason to try again; a change of the pod's own wishes is.
+    const bool changed = fresh || !((*it->second.pod->object)["spec"] == pod["spec"]) || !(Meta(*it->second.pod->object)["labels"] == Meta(pod)["labels"]);
+    it->second.pod = FactsOf(n.object);
+    if (fresh) it->second.since = clock_.Mono();
+    if (changed) it->second.active = true;
+    const std::string_view nominated = pod["status"]["nominatedNodeName"].Str();
+    if (!nominated.empty()) {
+      nominated_[uid] = {it->second.pod, std::string(nominated)};
+    } else {
+      nominated_.erase(uid);
+    }
+    return false;
+  }
+
+  bool OnNode(const Notification& n) {
+    const std::string_view name = Name(*n.object);
+    if (n.type == Notification::Type::kDeleted) {
+      cluster_.RemoveNode(name);
+      return false;
+    }
+    const NodeInfo* known = cluster_.Find(name);
+    const ObjectPtr old = known ? known->object : nullptr;
+    cluster_.SetNode(n.object);
+    // Heartbeats change nothing that a pod could wait for.
+    return !old || !((*old)["spec"] == (*n.object)["spec"]) || !((*old)["status"]["allocatable"] == (*n.object)["status"]["allocatable"]) ||
+           !(Meta(*old)["labels"] == Meta(*n.object)["labels"]);
+  }
+
+  std::optional<std::string> PopNext() {
+    const Clock::MonoTime now = clock_.Mono();
+    const Waiting* best = nullptr;
+    for (const auto& [uid, w] : waiting_) {
+      if (!w.active || w.not_before > now) continue;
+      if (!best || w.pod->priority > best->pod->priority || (w.pod->priority == best->pod->priority && w.since < best->since)) best = &w;
+    }
+    if (!best) return std::nullopt;
+    return best->pod->uid;
+  }
+
+  // The node with the pods on it that were promised to it: nominated ones of at least the same priority.
+  NodeInfo WithNominated(const NodeInfo& node, const PodFacts& pod, bool* any) const {
+    NodeInfo out = node;
+    for (const auto& [uid, n] : nominated_) {
+      if (n.second != node.name || uid == pod.uid || n.first->priority < pod.priority) continue;
+      out.Add(n.first);
+      *any = true;
+    }
+    return out;
+  }
+
+  Verdict Check(const CycleState& state, const NodeInfo& node) const {
+    bool any = false;
+    if (!nominated_.empty()) {
+      const NodeInfo full = WithNominated(node, *state.pod, &any);
+      if (any) {
+        for (const Filter& f : Filters()) {
+          if (Verdict v = f.check(state, full); !v.fits()) return v;
+        }
+      }
+    }
+    for (const Filter& f : Filters()) {
+      if (Verdict v = f.check(state, node); !v.fits()) return v;
+    }
+    return {};
+  }
+
+  void ScheduleOne(const Ctx& ctx, const std::string& uid) {
+    Waiting& w = waiting_.at(uid);
+    const PodPtr pod = w.pod;
+    ++w.attempts;
+    const CycleState state = Prepare(cluster_, pod, namespaces_);
+    std::vector<const NodeInfo*> fitting;
+    std::map<std::string, std::int64_t> reasons;
+    std::vector<std::string> resolvable;
+    for (const auto& [name, node] : cluster_.nodes()) {
+      if (!node.object) continue;
+      const Verdict v = Check(state, node);
+      if (v.fits()) {
+        fitting.push_back(&node);
+        continue;
+      }
+      for (const std::string& r : v.reasons) ++reasons[r];
+      if (v.resolvable) resolvable.push_back(name);
+    }
+    if (fitting.empty()) return NoNode(ctx, w, state, reasons, resolvable);
+    const std::string node = Pick(state, fitting);
+    Bind(ctx, w, node);
+  }
+
+  std::string Pick(const CycleState& state, const std::vector<const NodeInfo*>& nodes) {
+    if (nodes.size() == 1) return nodes[0]->name;
+    // A node that was cleared for this pod is taken when it fits.
+    const std::string_view nominated = (*state.pod->object)["status"]["nominatedNodeName"].Str();
+    for (const NodeInfo* n : nodes) {
+      if (n->name == nominated) return n->name;
+    }
+    const std::vector<std::int64_t> scores = Scores(cluster_, state, nodes);
+    const std::int64_t most = *std::max_element(scores.begin(), scores.end());
+    std::vector<const NodeInfo*> best;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (scores[i] == most) best.push_back(nodes[i]);
+    }
+    return best[Random::System().Below(best.size())]->name;
+  }
+
+  void Bind(const Ctx& ctx, Waiting& w, const std::string& node) {
+    const PodPtr pod = w.pod;
+    json::Value binding;
+    binding.Set("apiVersion") = "v1";
+    binding.Set("kind") = "Binding";
+    json::Value& meta = binding.Set("metadata");
+    meta.Set("name") = pod->key.name;
+    meta.Set("namespace") = pod->key.ns;
+    meta.Set("uid") = pod->uid;
+    json::Value& target = binding.Set("target");
+    target.Set("apiVersion") = "v1";
+    target.Set("kind") = "Node";
+    target.Set("name") = node;
+    cluster_.SetPod(pod, node);       // assumed: the next pod sees it at once
+    auto r = client_.Create(ctx, "v1/pods", std::move(binding), "binding");
+    if (r) {
+      waiting_.erase(pod->uid);
+      nominated_.erase(pod->uid);
+      events_.Event(*pod->object, "Normal", "Scheduled", Cat("Successfully assigned ", pod->key.ns, "/", pod->key.name, " to ", node));
+      return;
+    }
+    cluster_.RemovePod(pod->uid);
+    if (r.error().code() == Code::kNotFound || r.error().code() == Code::kConflict) {
+      waiting_.erase(pod->uid);       // gone or bound by somebody else: a notification tells
+      return;
+    }
+    log::Warn("binding failed", {{"pod", pod->key.ns + "/" + pod->key.name}, {"node", node}, {"error", r.error()}});
+    BackOff(w);
+  }
+
+  void BackOff(Waiting& w) {
+    auto d = kFirstBackoff;
+    for (int i = 1; i < w.attempts && d < kLastBackoff; ++i) d *= 2;
+    w.not_before = clock_.Mono() + std::min(d, kLastBackoff);
+  }
+
+  static std::string Told(std::size_t nodes, const std::map<std::string, std::int64_t>& reasons) {
+    std::vector<std::string> parts;
+    for (const auto& [reason, n] : reasons) parts.push_back(Cat(n, " ", reason));
+    std::sort(parts.begin(), parts.end());
+    return Cat("0/", nodes, " nodes are available: ", Join(parts, ", "), ".");
+  }
+
+  void NoNode(const Ctx& ctx, Waiting& w, const CycleState& state, const std::map<std::string, std::int64_t>& reasons, const std::vector<std::string>& resolvable) {
+    const std::size_t nodes = cluster_.size();
+    std::string message = nodes == 0 ? "no nodes available to schedule pods" : Told(nodes, reasons);
+    std::string nominated((*w.pod->object)["status"]["nominatedNodeName"].Str());
+    if (nodes > 0) Preempt(ctx, w, state, resolvable, &message, &nominated);
+    w.active = false;
+    BackOff(w);
+    events_.Event(*w.pod->object, "Warning", "FailedScheduling", message);
+    WriteCondition(ctx, w, message, nominated);
+  }
+
+  void Preempt(const Ctx& ctx, Waiting& w, const CycleState& state, const std::vector<std::string>& resolvable, std::string* message, std::string* nominated) {
+    const json::Value& pod = *w.pod->object;
+    if (pod["spec"]["preemptionPolicy"].Str() == "Never") {
+      *message += " no new claims to deallocate, preemption: not eligible due to preemptionPolicy=Never.";
+      return;
+    }
+    if (const NodeInfo* node = nominated->empty() ? nullptr : cluster_.Find(*nominated)) {
+      for (const PodPtr& p : node->pods) {
+        if (p->priority < w.pod->priority && IsTerminating(*p->object)) {
+          *message += " no new claims to deallocate, preemption: not eligible due to a terminating pod on the nominated node.";
+          return;
+        }
+      }
+    }
+    const std::optional<Eviction> eviction = FindVictims(cluster_, state, resolvable, budgets_);
+    if (!eviction) {
+      std::map<std::string, std::int64_t> why;
+      const std::size_t nodes = cluster_.size();
+      if (!resolvable.empty()) why["No preemption victims found for incoming pod"] = static_cast<std::int64_t>(resolvable.size());
+      if (nodes > resolvable.size()) why["Preemption is not helpful for scheduling"] = static_cast<std::int64_t>(nodes - resolvable.size());
+      *message += Cat(" no new claims to deallocate, preemption: ", Told(nodes, why));
+      nominated->clear();
+      return;
+    }
+    for (const PodPtr& victim : eviction->victims) Evict(ctx, *w.pod, *victim, eviction->node);
+    *nominated = eviction->node;
+    nominated_[w.pod->uid] = {w.pod, eviction->node};
+  }
+
+  void Evict(const Ctx& ctx, const PodFacts& winner, const PodFacts& victim, const std::string& node) {
+    if (IsTerminating(*victim.object)) return;
+    json::Value patch, condition;
+    condition.Set("type") = "DisruptionTarget";
+    condition.Set("status") = "True";
+    condition.Set("observedGeneration") = Meta(*victim.object)["generation"].Int();
+    condition.Set("reason") = "PreemptionByScheduler";
+    condition.Set("message") = profile_ + ": preempting to accommodate a higher priority pod";
+    condition.Set("lastTransitionTime") = FormatTime(clock_.Now());
+    patch.Set("status").Set("conditions").Append(std::move(condition));
+    static_cast<void>(client_.Patch(ctx, "v1/pods", victim.key, PatchType::kStrategic, std::move(patch), "status"));
+    DeleteOptions options;
+    options.uid = victim.uid;
+    if (auto r = client_.Delete(ctx, "v1/pods", victim.key, options); !r) {
+      log::Warn("preemption could not delete a pod", {{"pod", victim.key.ns + "/" + victim.key.name}, {"error", r.error()}});
+      return;
+    }
+    events_.Event(*victim.object, "Normal", "Preempted", Cat("Preempted by pod ", winner.uid, " on node ", node));
+  }
+
+  void WriteCondition(const Ctx& ctx, const Waiting& w, const std::string& message, const std::string& nominated) {
+    const json::Value& pod = *w.pod->object;
+    const json::Value* old = FindCondition(pod["status"], "PodScheduled");
+    const bool same_status = old && (*old)["status"].Str() == "False";
+    if (same_status && (*old)["reason"].Str() == "Unschedulable" && (*old)["message"].Str() == message &&
+        pod["status"]["nominatedNodeName"].Str() == nominated) {
+      return;
+    }
+    json::Value patch, condition;
+    condition.Set("type") = "PodScheduled";
+    condition.Set("observedGeneration") = Meta(pod)["generation"].Int();
+    condition.Set("status") = "False";
+    condition.Set("lastTransitionTime") = same_status ? std::string((*old)["lastTransitionTime"].Str()) : FormatTime(clock_.Now());
+    condition.Set("reason") = "Unschedulable";
+    condition.Set("message") = message;
+    patch.Set("status").Set("conditions").Append(std::move(condition));
+    if (!nominated.empty()) {
+      patch.Set("status").Set("nominatedNodeName") = nominated;
+    } else if (!pod["status"]["nominatedNodeName"].Str().empty()) {
+      patch.Set("status").Set("nominatedNodeName") = json::Value();
+    }
+    auto r = client_.Patch(ctx, "v1/pods", w.pod->key, PatchType::kStrategic, std::move(patch), "status");
+    if (!r && r.error().code() != Code::kNotFound && r.error().code() != Code::kCancelled) {
+      log::Warn("pod condition not written", {{"pod", w.pod->key.ns + "/" + w.pod->key.name}, {"error", r.error()}});
+    }
+  }
+
+  Manager& manager_;
+  Client& client_;
+  EventRecorder& events_;
+  const Clock& clock_;
+  const std::string profile_;
+  const Lister& pods_;
+  const Lister& namespaces_;
+  const Lister& budgets_;
+
+  std::mutex mutex_;
+  std::vector<Change> changes_;                                        // guarded by mutex_
+
+  Cluster cluster_;                                                    // the rest: the reconcile's own
+  std::map<std::string, Waiting> waiting_;                             // by uid
+  std::map<std::string, std::pair<PodPtr, std::string>> nominated_;    // uid -> pod, node
+};
+
+struct Handle {
+  std::vector<std::shared_ptr<void>> subscriptions;
+};
+
+}  // namespace
+}  // namespace scheduling
+
+std::shared_ptr<void> AddScheduler(Manager& manager, Informers& informers, Client& client, EventRecorder& events, const Clock& clock, std::string profile) {
+  using scheduling::Change;
+  auto scheduler = std::make_unique<scheduling::Scheduler>(manager, informers, client, events, clock, profile);
+  scheduling::Scheduler* s = scheduler.get();                          // owned by the manager, which outlives the subscriptions
+  ControllerSpec spec;
+  spec.name = std::move(profile);
+  spec.reconciler = std::move(scheduler);
+  manager.Add(std::move(spec));
+  auto handle = std::make_shared<scheduling::Handle>();
+  const auto subscribe = [&](const char* resource, Change::What what) {
+    handle->subscriptions.push_back(informers.Subscribe(resource, [s, what](const Notification& n) { s->Note(what, n); }));
+  };
+  subscribe("v1/nodes", Change::What::kNode);
+  subscribe("v1/pods", Change::What::kPod);
+  for (const char* other : {"v1/persistentvolumeclaims", "v1/persistentvolumes"}) subscribe(other, Change::What::kOther);
+  return handle;
+}
+
+}  // namespace skerry::kube
