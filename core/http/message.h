@@ -30,6 +30,9 @@ struct Header {
 using Headers = std::vector<Header>;
 // First value of a header, case-insensitive; empty when absent.
 std::string_view Get(const Headers& headers, std::string_view name);
+bool HasToken(const Headers& headers, std::string_view name, std::string_view token);     // comma lists, case-insensitive
+std::vector<std::string> ListValues(const Headers& headers, std::string_view name);       // every element of every line, trimmed
+std::string_view ReasonPhrase(int status);
 
 struct QueryParameter {
   std::string key, value;   // percent-decoded, '+' is a space
@@ -53,6 +56,7 @@ struct Request {
   std::shared_ptr<BodyReader> reader;     // BodyMode::kReader; else null
   std::string remote_address;             // "10.0.0.7:40312"; empty for in-process requests
   std::shared_ptr<const crypto::PeerCertificate> peer;   // null without a verified client certificate
+  std::string peer_error;                 // a client certificate was presented but does not verify: why
   bool tls = false;
 
   std::string_view Get(std::string_view header) const { return http::Get(headers, header); }
@@ -63,7 +67,7 @@ struct Request {
 
 struct Response {
   int status = 200;
-  Headers headers;                        // Content-Length and Date are the server's
+  Headers headers;                        // Content-Length and Date are the server's (a HEAD reply without body may carry its own length)
   Bytes body;
 };
 // A range of a file by sendfile. length -1 = to the end.
@@ -84,7 +88,7 @@ class Source {
 };
 struct Streaming {
   int status = 200;
-  Headers headers;                        // without Content-Length: chunked
+  Headers headers;                        // without Content-Length: chunked; with one: exactly that many bytes
   std::unique_ptr<Source> source;
 };
 // exec, attach, port-forward, proxy upgrades, WebSocket watch: takes over the stream after its response head was sent.

@@ -46,6 +46,11 @@ void TaskGroup::Join() noexcept {
   state_->empty.wait(lock, [this] { return state_->count == 0; });
 }
 
+bool TaskGroup::JoinUntil(std::chrono::steady_clock::time_point deadline) noexcept {
+  std::unique_lock lock(state_->mutex);
+  return state_->empty.wait_until(lock, deadline, [this] { return state_->count == 0; });
+}
+
 Task<void> TaskGroup::Wait() {
   const auto state = state_;
   const auto executor = co_await asio::this_coro::executor;

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
+#include <sys/socket.h>
 
 #include "core/base/strings.h"
 #include "core/crypto/certificate.h"
@@ -149,7 +150,10 @@ class TlsStream final : public Stream {
     for (;;) {
       ERR_clear_error();
       const int r = SSL_shutdown(ssl_.get());
-      if (r >= 0) co_return Result<void>();
+      if (r >= 0) {
+        ::shutdown(wire_.descriptor->fd(), SHUT_WR);
+        co_return Result<void>();
+      }
       const int reason = SSL_get_error(ssl_.get(), r);
       if (reason != SSL_ERROR_WANT_WRITE) co_return Fail(Code::kUnavailable, OsslError("TLS shutdown"));
       CO_TRY_VOID(co_await wire_.descriptor->Wait(Direction::kWrite));
@@ -217,11 +221,12 @@ bool ExpectName(SSL* ssl, const std::string& name) {
 }  // namespace
 
 Task<Result<std::unique_ptr<Stream>>> TlsAccept(std::unique_ptr<Stream> plain, std::shared_ptr<const TlsServerContext> context,
-                                                Stream::TimePoint deadline, std::string prefix) {
+                                                Stream::TimePoint deadline, std::string prefix, std::stop_token stop) {
   const auto snapshot = context->snapshot();
   CO_TRY(auto stream, Wrap(std::move(plain), std::move(prefix), snapshot->context.get(), snapshot));
   SSL_set_accept_state(stream->ssl());
   stream->ExpiresAt(deadline);
+  const std::stop_callback on_stop(std::move(stop), [s = stream.get()] { s->Abort(); });
   CO_TRY_VOID(co_await stream->Handshake());
   stream->ExpiresAt(Stream::TimePoint::max());
   FillInfo(*stream);

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,9 +82,9 @@ class TlsClientContext {
 };
 
 // Handshakes over a stream of this folder's TCP or Unix listener or dialer (kUnsupported for others), which is consumed.
-// `prefix`: bytes already read from the peer. Errors: kTimeout, kUnauthenticated (certificate), kUnavailable.
+// `prefix`: bytes already read from the peer; `stop` aborts the handshake. Errors: kTimeout, kUnauthenticated (certificate), kUnavailable.
 Task<Result<std::unique_ptr<Stream>>> TlsAccept(std::unique_ptr<Stream> plain, std::shared_ptr<const TlsServerContext> context,
-                                                Stream::TimePoint deadline, std::string prefix = {});
+                                                Stream::TimePoint deadline, std::string prefix = {}, std::stop_token stop = {});
 // `server_name`: host name or address that the certificate must cover; host names are sent as SNI.
 Task<Result<std::unique_ptr<Stream>>> TlsConnect(std::unique_ptr<Stream> plain, std::shared_ptr<const TlsClientContext> context,
                                                  std::string server_name, Stream::TimePoint deadline);
