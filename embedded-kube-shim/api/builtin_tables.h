@@ -31,6 +31,7 @@ struct NodeRow {
   std::uint16_t first_field, field_count;
 };
 struct NameRow { const char* name; std::uint16_t node; };   // sorted by name
+struct DefaultRow { const char *definition, *field, *json; };   // sorted by definition
 struct ResourceRow {
   const char *group, *version, *kind, *plural, *singular, *verbs, *subresources, *short_names, *categories, *storage_version_hash, *policy;
   bool namespaced;
@@ -45,6 +46,8 @@ extern const NameRow kNames[];
 extern const std::size_t kNameCount;
 extern const NameRow kKinds[];
 extern const std::size_t kKindCount;
+extern const DefaultRow kDefaults[];
+extern const std::size_t kDefaultCount;
 extern const ResourceRow kResources[];
 extern const std::size_t kResourceCount;
 

@@ -1,8 +1,12 @@
 #include "embedded-kube-shim/api/codec.h"
 
 #include "core/json/parse.h"
+#include <iterator>
+
 #include "core/base/strings.h"
+#include "core/json/parse.h"
 #include "core/text/base64.h"
+#include "core/text/yaml.h"
 #include "embedded-kube-shim/api/decode_value.h"
 #include "embedded-kube-shim/api/protobuf_wire.h"
 #include "embedded-kube-shim/api/status.h"
@@ -37,17 +41,33 @@ Error Unrecognized(std::string_view kind, std::string_view why, std::string_view
   return BadRequestError(Cat("the object provided is unrecognized (must be of type ", kind, "): ", why, " (", Summary(body), ")"));
 }
 
+Result<Value> RequireObject(std::string_view kind, Value document, std::string_view body) {
+  if (document.is_null()) return Value::Object();
+  if (document.is_object()) return document;
+  return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: json: cannot unmarshal ",
+                                                document.is_array() ? "array" : document.is_string() ? "string" : document.is_bool() ? "bool" : "number",
+                                                " into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }"),
+                                      body));
+}
+
 Result<Value> ParseJson(std::string_view kind, std::string_view body) {
-  auto parsed = json::Parse(body, {.keep_duplicates = true});   // DecodeValue reports them
-  if (!parsed) return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: ", parsed.error().message()), body));
-  Value document = *std::move(parsed);
-  if (document.is_null()) document = Value::Object();
-  if (!document.is_object())
-    return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: json: cannot unmarshal ",
-                                                  document.is_array() ? "array" : document.is_string() ? "string" : document.is_bool() ? "bool" : "number",
-                                                  " into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }"),
-                                        body));
-  return document;
+  json::ParseOptions options;
+  options.keep_duplicates = true;
+  auto document = json::Parse(body, options);
+  if (!document && document.error().code() == Code::kTooLarge) return document;
+  if (!document) return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: ", document.error().message()), body));
+  return RequireObject(kind, *std::move(document), body);
+}
+
+Result<Value> ParseYaml(std::string_view kind, std::string_view body, std::vector<std::string>& duplicates) {
+  std::vector<text::YamlDuplicate> repeated;
+  text::YamlOptions options;
+  options.duplicates = &repeated;
+  auto document = text::ParseYaml(body, options);
+  if (!document && document.error().code() == Code::kTooLarge) return document;
+  if (!document) return std::unexpected(Unrecognized(kind, document.error().message(), body));
+  for (const text::YamlDuplicate& duplicate : repeated) duplicates.push_back(duplicate.Text());
+  return RequireObject(kind, *std::move(document), body);
 }
 
 // What the body says it is, with what it leaves out filled in from the request.
@@ -111,19 +131,29 @@ Result<Decoded> DecodeProtobufBody(const GroupVersionKind& expected, SchemaPtr s
 
 Result<Decoded> DecodeBody(const GroupVersionKind& expected, SchemaPtr schema, Encoding encoding, std::string_view body) {
   if (encoding == Encoding::kProtobuf) return DecodeProtobufBody(expected, schema, body);
-  if (encoding == Encoding::kYaml) return Fail(Code::kUnsupported, "YAML is not supported yet");
-  TRY(Value document, ParseJson(expected.kind, body));
+  std::vector<std::string> duplicates;
+  TRY(Value document, encoding == Encoding::kYaml ? ParseYaml(expected.kind, body, duplicates) : ParseJson(expected.kind, body));
   const GroupVersionKind gvk = KindOf(document, expected);
   if (gvk != expected && !FindBuiltinSchema(gvk)) return std::unexpected(NotRegistered(gvk, expected));
   SchemaPtr typed = gvk == expected ? schema : FindBuiltinSchema(gvk);
-  return Typed(typed, gvk, expected, std::move(document));
+  TRY(Decoded out, Typed(typed, gvk, expected, std::move(document)));
+  out.yaml_duplicates = duplicates.size();
+  out.strict_errors.insert(out.strict_errors.begin(), std::make_move_iterator(duplicates.begin()), std::make_move_iterator(duplicates.end()));
+  return out;
 }
 
 Error StrictDecodingError(const GroupVersionKind& expected, const Decoded& decoded) {
   GroupVersionKind shown = decoded.gvk;
   if (shown.kind.empty()) shown.kind = expected.kind;
   if (shown.version.empty()) shown.version = expected.version;
-  return CannotHandle(shown, expected, Cat("strict decoding error: ", Join(decoded.strict_errors, ", ")));
+  std::string yaml;
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < decoded.strict_errors.size(); ++i) {
+    if (i < decoded.yaml_duplicates) yaml += Cat("\n  ", decoded.strict_errors[i]);
+    else texts.push_back(decoded.strict_errors[i]);
+  }
+  if (!yaml.empty()) texts.insert(texts.begin(), "yaml: unmarshal errors:" + yaml);
+  return CannotHandle(shown, expected, Cat("strict decoding error: ", Join(texts, ", ")));
 }
 
 Result<Decoded> Decode(SchemaPtr schema, Encoding encoding, std::string_view body) {

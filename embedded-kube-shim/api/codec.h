@@ -16,6 +16,7 @@ struct Decoded {
   json::Value object;                       // canonical: typed, pruned of unknown fields, in upstream's field order, empty fields dropped
   GroupVersionKind gvk;                     // as written in the body; empty parts when absent
   std::vector<std::string> strict_errors;   // `unknown field "spec.foo"`, `duplicate field "spec.bar"`, in upstream's order
+  std::size_t yaml_duplicates = 0;          // so many of the first ones are YAML's own (`line 6: key "data" already set in map`)
 };
 
 // Decodes the body of a write to a resource of kind `expected` into the canonical form of `schema`. Errors: kBadRequest with upstream's

@@ -109,6 +109,10 @@ class StrategyContext {
 class Strategy {
  public:
   virtual ~Strategy() = default;
+  // Defaults that the schema cannot say. Idempotent; `object` need not be canonical afterwards.
+  virtual void Default(const Version&, json::Value& /*object*/) const {}
+  // The rules of the kind, metadata included (codec.h: Validate). Runs without a StrategyContext: pure functions of the objects.
+  virtual void ValidateRules(const ResourceDef&, const Version&, std::string_view /*subresource*/, const json::Value& /*object*/, const json::Value* /*old*/, FieldErrors&) const {}
   virtual void PrepareForCreate(StrategyContext&, json::Value& /*object*/) const {}
   virtual void PrepareForUpdate(StrategyContext&, json::Value& /*object*/, const json::Value& /*old*/) const {}
   virtual void Validate(StrategyContext&, const json::Value& /*object*/, const json::Value* /*old*/, FieldErrors&) const {}

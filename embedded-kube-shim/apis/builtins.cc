@@ -4,6 +4,7 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/builtin_tables.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/apis/strategy.h"
 
 namespace skerry::kube {
 namespace {
@@ -100,6 +101,7 @@ ResourceDef DefinitionOf(const ResourceRow& row) {
   def.default_deletion = row.deletion == 'o' ? DefaultDeletion::kOrphan : row.deletion == 'x' ? DefaultDeletion::kUnsupported : DefaultDeletion::kBackground;
   // Both event groups read and write the same objects.
   def.storage_key = def.resource == "events" ? "core/events" : Cat(def.group.empty() ? "core" : def.group, '/', def.resource);
+  def.strategy = StrategyFor(def.group, def.resource);
   return def;
 }
 

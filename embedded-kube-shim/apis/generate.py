@@ -1,4 +1,4 @@
-"""Turns data/types.txt and data/resources.txt into constant tables. Usage: generate.py DATA_DIR OUTPUT.cc"""
+"""Turns the files of data/ into constant tables. Usage: generate.py DATA_DIR OUTPUT.cc"""
 import re
 import sys
 from pathlib import Path
@@ -93,7 +93,16 @@ def build(definitions):
     return t
 
 
-def write(t, resources, out):
+def parse_defaults(path):
+    rows = []
+    for line in path.read_text().splitlines():
+        if line and not line.startswith("#"):
+            definition, field, value = line.split(" ", 2)
+            rows.append((full_name(definition), field, value))
+    return sorted(rows, key=lambda r: r[0])   # stable: the order of the file within a definition
+
+
+def write(t, resources, defaults, out):
     lines = ['#include "embedded-kube-shim/api/builtin_tables.h"', "", "namespace skerry::kube::builtin {", ""]
     lines.append("const FieldRow kFields[] = {")
     for name, node, bits, number, embed, key, default, embedding, go in t.fields:
@@ -107,6 +116,12 @@ def write(t, resources, out):
     lines += ["const NameRow kNames[] = {"] + [f"    {{{quoted(n)}, {i}}}," for n, i in named] + ["};", f"const std::size_t kNameCount = {len(named)};", ""]
     kinds = sorted((g, i) for i, n in enumerate(t.nodes) if n["gvks"] and "alias" not in n for g in n["gvks"].split(","))
     lines += ["const NameRow kKinds[] = {"] + [f"    {{{quoted(g)}, {i}}}," for g, i in kinds] + ["};", f"const std::size_t kKindCount = {len(kinds)};", ""]
+    known = {n["name"] for n in t.nodes}
+    for definition, field, _ in defaults:
+        if definition not in known:
+            sys.exit(f"defaults.txt: no definition {definition}")
+    lines += ["const DefaultRow kDefaults[] = {"] + [f"    {{{quoted(d)}, {quoted(f)}, {quoted(v)}}}," for d, f, v in defaults]
+    lines += ["};", f"const std::size_t kDefaultCount = {len(defaults)};", ""]
     lines.append("const ResourceRow kResources[] = {")
     for r in resources:
         group, version, kind, plural, singular, scope, verbs, subs, short, categories, hash_, prio, policy, deletion = [("" if c == "-" else c) for c in r]
@@ -123,7 +138,7 @@ def write(t, resources, out):
 def main():
     data = Path(sys.argv[1])
     resources = [l.split("\t") for l in (data / "resources.txt").read_text().splitlines() if l and not l.lstrip().startswith("#")]
-    write(build(parse(data / "types.txt")), resources, sys.argv[2])
+    write(build(parse(data / "types.txt")), resources, parse_defaults(data / "defaults.txt"), sys.argv[2])
 
 
 main()

@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <map>
+
+#include "core/text/quantity.h"
+#include "embedded-kube-shim/apis/strategies.h"
+
+namespace skerry::kube {
+namespace {
+
+using json::Value;
+using text::Quantity;
+
+using Amounts = std::map<std::string, Quantity, std::less<>>;
+
+// Adds the CPU and memory of a resource list; false when one of both is missing or zero.
+bool AddComputeResources(const Value& list, Amounts& total) {
+  int found = 0;
+  for (const json::Member& member : list.Members()) {
+    if (member.key != "cpu" && member.key != "memory") continue;
+    const auto quantity = Quantity::Parse(member.value.Str());
+    if (!quantity || quantity->sign() <= 0) continue;
+    total[member.key] += *quantity;
+    ++found;
+  }
+  return found == 2;
+}
+
+class PodStrategy final : public BuiltinStrategy {
+ public:
+  void PrepareForCreate(StrategyContext& context, Value& pod) const override {
+    Value& status = pod.Set("status");
+    status = Value::Object();
+    status.Set("phase") = "Pending";
+    status.Set("qosClass") = Value(QosClass(pod));
+    if (pod.At({"spec", "schedulingGates"}).size() > 0) {
+      Value condition = Value::Object();
+      condition.Set("type") = "PodScheduled";
+      condition.Set("status") = "False";
+      condition.Set("lastTransitionTime") = Value(TimeText(context.now()));
+      condition.Set("reason") = "SchedulingGated";
+      condition.Set("message") = "Scheduling is blocked due to non-empty scheduling gates";
+      status.Set("conditions").Append(std::move(condition));
+    }
+    // Selectors of topology spreading and affinity take over the pod's own values of matchLabelKeys.
+    Value& spec = pod.Set("spec");
+    if (Value* constraints = spec.Find("topologySpreadConstraints"); constraints && constraints->is_array())
+      for (Value& constraint : constraints->MutableItems()) MergeKeys(pod["metadata"]["labels"].Clone(), constraint, "matchLabelKeys", "In");
+    if (!spec["affinity"].is_object()) return;
+    for (std::string_view kind : {"podAffinity", "podAntiAffinity"}) {
+      Value* affinity = spec.Set("affinity").Find(kind);
+      if (!affinity || !affinity->is_object()) continue;
+      if (Value* terms = affinity->Find("requiredDuringSchedulingIgnoredDuringExecution"); terms && terms->is_array())
+        for (Value& term : terms->MutableItems()) MergeTerm(pod, term);
+      if (Value* terms = affinity->Find("preferredDuringSchedulingIgnoredDuringExecution"); terms && terms->is_array())
+        for (Value& term : terms->MutableItems())
+          if (Value* inner = term.Find("podAffinityTerm")) MergeTerm(pod, *inner);
+    }
+  }
+
+ private:
+  static void MergeTerm(const Value& pod, Value& term) {
+    MergeKeys(pod["metadata"]["labels"].Clone(), term, "matchLabelKeys", "In");
+    MergeKeys(pod["metadata"]["labels"].Clone(), term, "mismatchLabelKeys", "NotIn");
+  }
+  static void MergeKeys(const Value& labels, Value& term, std::string_view list, const char* op) {
+    const Value keys = term[list].Clone();
+    if (term["labelSelector"].is_null()) return;
+    for (const Value& key : keys.Items()) {
+      const Value* value = labels.Find(key.Str());
+      if (!value) continue;
+      Value expression = Value::Object();
+      expression.Set("key") = key.Clone();
+      expression.Set("operator") = op;
+      expression.Set("values").Append(value->Clone());
+      term.Set("labelSelector").Set("matchExpressions").Append(std::move(expression));
+    }
+  }
+};
+
+class NamespaceStrategy final : public BuiltinStrategy {
+ public:
+  void PrepareForCreate(StrategyContext&, Value& object) const override {
+    object.Set("status") = Value::Object();
+    object.Set("status").Set("phase") = "Active";
+    Value& finalizers = object.Set("spec").Set("finalizers");
+    for (const Value& finalizer : finalizers.Items())
+      if (finalizer.Str() == "kubernetes") return;
+    finalizers.Append("kubernetes");
+  }
+};
+
+class PersistentVolumeStrategy final : public BuiltinStrategy {
+ public:
+  void PrepareForCreate(StrategyContext& context, Value& object) const override {
+    object.Set("status") = Value::Object();
+    object.Set("status").Set("phase") = "Pending";
+    object.Set("status").Set("lastPhaseTransitionTime") = Value(TimeText(context.now()));
+  }
+  void PrepareForUpdate(StrategyContext& context, Value& object, const Value& old) const override {
+    if (context.subresource() != "status") return;
+    Value& status = object.Set("status");
+    if (!(status["phase"] == old.At({"status", "phase"})) && status["lastPhaseTransitionTime"] == old.At({"status", "lastPhaseTransitionTime"}))
+      status.Set("lastPhaseTransitionTime") = Value(TimeText(context.now()));
+  }
+};
+
+class ServiceAccountStrategy final : public BuiltinStrategy {
+ public:
+  void PrepareForCreate(StrategyContext&, Value& object) const override { KeepNames(object); }
+  void PrepareForUpdate(StrategyContext&, Value& object, const Value&) const override { KeepNames(object); }
+
+ private:
+  // A reference to a secret is its name, whatever else was written.
+  static void KeepNames(Value& object) {
+    Value* secrets = object.Find("secrets");
+    if (!secrets || !secrets->is_array()) return;
+    for (Value& secret : secrets->MutableItems()) {
+      Value kept = Value::Object();
+      if (!secret["name"].Str().empty()) kept.Set("name") = secret["name"].Clone();
+      secret = std::move(kept);
+    }
+  }
+};
+
+class PersistentVolumeClaimStrategy final : public BuiltinStrategy {
+ public:
+  void PrepareForCreate(StrategyContext&, Value& object) const override {
+    object.Set("status") = Value::Object();
+    object.Set("status").Set("phase") = "Pending";
+    if (Value* source = object.Set("spec").Find("dataSource"); source && source->is_object() && object["spec"]["dataSourceRef"].is_null())
+      object.Set("spec").Set("dataSourceRef") = source->Clone();
+    else if (const Value& reference = object["spec"]["dataSourceRef"]; reference.is_object() && object["spec"]["dataSource"].is_null() && reference["namespace"].Str().empty())
+      CopyReference(object.Set("spec"));
+  }
+
+ private:
+  // Only what the older field allows: claims of the core group and snapshots.
+  static void CopyReference(Value& spec) {
+    const Value& reference = spec["dataSourceRef"];
+    const bool claim = reference["kind"].Str() == "PersistentVolumeClaim" && reference["apiGroup"].Str().empty();
+    const bool snapshot = reference["kind"].Str() == "VolumeSnapshot" && reference["apiGroup"].Str() == "snapshot.storage.k8s.io";
+    if (claim || snapshot) spec.Set("dataSource") = reference.Clone();
+  }
+};
+
+}  // namespace
+
+std::string_view QosClass(const json::Value& pod) {
+  const Value& spec = pod["spec"];
+  Amounts requests, limits;
+  bool guaranteed = true;
+  const auto add = [&](const Value& resources) {
+    AddComputeResources(resources["requests"], requests);
+    if (!AddComputeResources(resources["limits"], limits)) guaranteed = false;
+  };
+  if (spec["resources"].is_object() && spec["resources"].size() > 0) {
+    add(spec["resources"]);   // the pod's own resources stand for all containers
+  } else {
+    for (std::string_view list : {"containers", "initContainers"})
+      for (const Value& container : spec[list].Items()) add(container["resources"]);
+  }
+  if (requests.empty() && limits.empty()) return "BestEffort";
+  if (guaranteed)
+    for (const auto& [name, amount] : requests)
+      if (const auto it = limits.find(name); it == limits.end() || it->second != amount) guaranteed = false;
+  return guaranteed && requests.size() == limits.size() ? "Guaranteed" : "Burstable";
+}
+
+std::span<const KindStrategy> CoreStrategies() {
+  static constexpr KindStrategy kKinds[] = {
+      {"", "pods", MakeStrategy<PodStrategy>},
+      {"", "namespaces", MakeStrategy<NamespaceStrategy>},
+      {"", "persistentvolumes", MakeStrategy<PersistentVolumeStrategy>},
+      {"", "persistentvolumeclaims", MakeStrategy<PersistentVolumeClaimStrategy>},
+      {"", "serviceaccounts", MakeStrategy<ServiceAccountStrategy>},
+  };
+  return kKinds;
+}
+
+}  // namespace skerry::kube
