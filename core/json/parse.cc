@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <unordered_map>
 
 #include "core/base/strings.h"
@@ -135,22 +136,25 @@ class Parser {
   bool Array(Value* out) {
     if (!Enter()) return false;
     ++p_;
-    *out = Value::Array();
-    auto& items = out->MutableItems();
     Place place{place_, {}, 0, true};
     place_ = &place;
+    const std::size_t first = items_.size();
     SkipSpace();
     if (p_ < end_ && *p_ == ']') ++p_;
-    else if (!ArrayItems(items, place)) return false;
+    else if (!ArrayItems(place)) return false;
+    *out = Value::Array();
+    TakeFrom(items_, first, out->MutableItems());
     place_ = place.parent;
     --depth_;
     return true;
   }
 
-  bool ArrayItems(std::vector<Value>& items, Place& place) {
+  bool ArrayItems(Place& place) {
     for (;; ++place.index) {
       SkipSpace();
-      if (!Any(&items.emplace_back())) return false;
+      Value item;
+      if (!Any(&item)) return false;
+      items_.push_back(std::move(item));
       SkipSpace();
       if (p_ >= end_ || (*p_ != ',' && *p_ != ']')) return Unexpected("after array element");
       if (*p_++ == ']') return true;
@@ -160,38 +164,53 @@ class Parser {
   bool Object(Value* out) {
     if (!Enter()) return false;
     ++p_;
-    *out = Value::Object();
-    auto& members = out->MutableMembers();
     Place place{place_, {}, 0, false};
     place_ = &place;
+    const std::size_t first = members_.size();
     SkipSpace();
     if (p_ < end_ && *p_ == '}') ++p_;
-    else if (!ObjectMembers(members, place)) return false;
+    else if (!ObjectMembers(first, place)) return false;
+    *out = Value::Object();
+    TakeFrom(members_, first, out->MutableMembers());
     place_ = place.parent;
     --depth_;
     return true;
   }
 
-  bool ObjectMembers(std::vector<Member>& members, Place& place) {
-    std::unordered_map<std::string, std::size_t, StringHash, std::equal_to<>> index;   // only for large objects
+  // Moves what was read since `first` into a container of exactly that size: cheaper than growing it, and nothing is wasted.
+  template <class T>
+  static void TakeFrom(std::vector<T>& stack, std::size_t first, std::vector<T>& out) {
+    out.reserve(stack.size() - first);
+    for (std::size_t i = first; i < stack.size(); ++i) out.push_back(std::move(stack[i]));
+    stack.erase(stack.begin() + static_cast<std::ptrdiff_t>(first), stack.end());
+  }
+
+  using Index = std::unordered_map<std::string, std::size_t, StringHash, std::equal_to<>>;
+
+  bool ObjectMembers(std::size_t first, Place& place) {
+    std::optional<Index> index;   // only for large objects
     for (;;) {
       SkipSpace();
       if (p_ >= end_ || *p_ != '"') return Unexpected("looking for beginning of object key string");
       std::string_view key;
       if (!String(&key)) return false;
-      Member* member = options_.keep_duplicates ? nullptr : Repeated(members, index, key);
-      const bool repeated = member != nullptr;
-      if (!repeated) {
-        member = &members.emplace_back(Member{std::string(key), Value()});
-        if (members.size() > kIndexFrom && !options_.keep_duplicates) index.emplace(member->key, members.size() - 1);
+      // Members in work live on members_ until the object ends; values in between may move them, so the place is kept as a number.
+      std::size_t at = options_.keep_duplicates ? members_.size() : Position(first, index, key);
+      const bool repeated = at < members_.size();
+      if (!repeated) members_.emplace_back(Member{std::string(key), Value()});
+      std::string long_key;
+      if (options_.duplicates) {   // paths are needed
+        long_key = members_[at].key;
+        place.key = long_key;
+        if (repeated) Report();
       }
-      place.key = member->key;
-      if (repeated) Report();
       SkipSpace();
       if (p_ >= end_ || *p_ != ':') return Unexpected("after object key");
       ++p_;
       SkipSpace();
-      if (!Any(&member->value)) return false;
+      Value value;
+      if (!Any(&value)) return false;
+      members_[at].value = std::move(value);
       SkipSpace();
       if (p_ >= end_ || (*p_ != ',' && *p_ != '}')) return Unexpected("after object key:value pair");
       if (*p_++ == '}') return true;
@@ -200,18 +219,19 @@ class Parser {
 
   static constexpr std::size_t kIndexFrom = 24;   // linear search up to here, a hash table beyond: never quadratic
 
-  Member* Repeated(std::vector<Member>& members, auto& index, std::string_view key) {
-    if (members.size() < kIndexFrom) {
-      for (Member& m : members) {
-        if (m.key == key) return &m;
+  // Where the key is, or members_.size() when it is new.
+  std::size_t Position(std::size_t first, std::optional<Index>& index, std::string_view key) {
+    if (members_.size() - first < kIndexFrom) {
+      for (std::size_t i = first; i < members_.size(); ++i) {
+        if (members_[i].key == key) return i;
       }
-      return nullptr;
+      return members_.size();
     }
-    if (index.empty()) {
-      for (std::size_t i = 0; i < members.size(); ++i) index.emplace(members[i].key, i);
+    if (!index) {
+      index.emplace();
+      for (std::size_t i = first; i < members_.size(); ++i) index->emplace(members_[i].key, i);
     }
-    const auto it = index.find(key);
-    return it == index.end() ? nullptr : &members[it->second];
+    return index->emplace(std::string(key), members_.size()).first->second;
   }
 
   void Report() {
@@ -363,6 +383,8 @@ class Parser {
   const Place* place_ = nullptr;
   int depth_ = 0;
   std::string scratch_, error_;
+  std::vector<Member> members_;   // of objects that are not finished, innermost last
+  std::vector<Value> items_;
 };
 
 }  // namespace
