@@ -1,0 +1,453 @@
+#include <algorithm>
+#include <optional>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/managers.h"
+#include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/api/reset_fields.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/api/typed_value.h"
+
+// Ownership of fields. The steps and their order are upstream's, because every answer shows the outcome:
+//   strip metadata nobody may own <- compare and merge <- the operation's own entry <- cap <- objects without managers <- last-applied
+namespace skerry::kube {
+
+namespace {
+
+using json::Value;
+
+constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
+const ManagerId kCurrentOperation{"current-operation", "", "", ""};
+
+const FieldSet& Stripped() {
+  static const FieldSet set = [] {
+    FieldSet out;
+    for (const char* name : {"apiVersion", "kind", "metadata"}) out.Insert(FieldPath{FieldStep(name)});
+    for (const char* name : {"name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"})
+      out.Insert(FieldPath{FieldStep("metadata"), FieldStep(name)});
+    return out;
+  }();
+  return set;
+}
+
+struct Conflict {
+  ManagerId manager;
+  FieldPath path;
+};
+
+class Ownerships {
+ public:
+  Ownerships(const ResourceDef& def, SchemaPtr schema, const ManagerInfo& info) : def_(def), schema_(schema), info_(info), filter_(ResetFields(def, info.subresource)) {}
+
+  // Without managedFields and with what Go always writes.
+  Value Typed(const Value* object) const {
+    Value out = Value::Object();
+    if (object) {
+      out = object->Clone();
+      RemoveManaged(out);
+    } else {
+      out.Set("apiVersion") = Value(info_.api_version);
+      out.Set("kind") = Value(def_.kind);
+    }
+    if (!def_.custom) FillAlwaysEmitted(schema_, out);
+    return out;
+  }
+
+  static void RemoveManaged(Value& object) {
+    if (Value* metadata = object.Find("metadata")) metadata->Erase("managedFields");
+  }
+
+  void Update(const Value& live, const Value& object, Managers& managers, const ManagerId& id) const {
+    Reconcile(managers);
+    Comparison compare;
+    UpdateOthers(live, object, managers, kCurrentOperation, compare);
+    FieldSet own = filter_.Apply(compare.modified.Union(compare.added)).Difference(Stripped());
+    if (own.empty()) return;
+    Ownership& entry = managers.fields[id];
+    entry.fields = entry.fields.Union(own);
+    entry.api_version = info_.api_version;
+    managers.times[id] = ManagerTime(info_.now);
+  }
+
+  // Null = nothing changed. Conflicts are reported unless forced.
+  std::optional<Value> Apply(const Value& live, const Value& config, Managers& managers, const ManagerId& id, bool force, std::vector<Conflict>* conflicts) const {
+    Reconcile(managers);
+    Value merged = MergeTyped(schema_, live, config);
+    const auto last = managers.fields.find(id);
+    const Ownership former = last == managers.fields.end() ? Ownership() : last->second;
+    managers.fields[id] = {filter_.Apply(FieldsOf(schema_, config)), info_.api_version, true};
+    if (!former.fields.empty()) merged = Prune(std::move(merged), managers, former);
+    Comparison compare;
+    *conflicts = UpdateOthers(live, merged, managers, id, compare, !force);
+    if (!conflicts->empty()) return {};
+    if (const auto own = managers.fields.find(id); own != managers.fields.end()) {
+      own->second.fields = own->second.fields.Difference(Stripped());
+      if (own->second.fields.empty()) managers.fields.erase(own);
+    }
+    if (compare.Same()) return {};
+    managers.times[id] = ManagerTime(info_.now);
+    return merged;
+  }
+
+  std::optional<Value> ToVersion(const Value& object, const std::string& api_version) const {
+    if (api_version == info_.api_version) return object.Clone();
+    const Version* version = VersionOf(api_version);
+    if (!version) return {};
+    if (info_.convert) {
+      auto converted = info_.convert(object, api_version);
+      if (converted && !def_.custom) FillAlwaysEmitted(version->schema, *converted);
+      return converted;
+    }
+    if (!def_.custom) return {};
+    Value out = object.Clone();
+    out.Set("apiVersion") = Value(api_version);
+    return out;
+  }
+
+ private:
+  const Version* VersionOf(const std::string& api_version) const {
+    const auto slash = api_version.find('/');
+    const std::string_view group = slash == std::string::npos ? std::string_view() : std::string_view(api_version).substr(0, slash);
+    if (group != def_.group) return nullptr;
+    const Version* version = def_.FindVersion(slash == std::string::npos ? std::string_view(api_version) : std::string_view(api_version).substr(slash + 1));
+    return version && version->served ? version : nullptr;
+  }
+  SchemaPtr SchemaOf(const std::string& api_version) const {
+    if (api_version == info_.api_version) return schema_;
+    const Version* version = VersionOf(api_version);
+    return version ? version->schema : schema_;
+  }
+
+  void Reconcile(Managers& managers) const {
+    for (auto it = managers.fields.begin(); it != managers.fields.end();) {
+      Ownership& ownership = it->second;
+      if (ownership.api_version != info_.api_version && (!VersionOf(ownership.api_version) || (!def_.custom && !info_.convert))) {
+        it = managers.fields.erase(it);
+        continue;
+      }
+      ownership.fields = ReconcileWithSchema(SchemaOf(ownership.api_version), ownership.fields);
+      ++it;
+    }
+  }
+
+  // Takes from everybody but `self` what changed or went away. Conflicts are only computed when asked for.
+  std::vector<Conflict> UpdateOthers(const Value& live, const Value& object, Managers& managers, const ManagerId& self, Comparison& compare, bool stop_on_conflict = false) const {
+    const RawObjects raw = self == kCurrentOperation ? RawObjects::kAsBytes : RawObjects::kAsValues;
+    compare = CompareTyped(schema_, live, object, raw);
+    std::map<std::string, Comparison> by_version;
+    by_version[info_.api_version] = {filter_.Apply(compare.added), filter_.Apply(compare.removed), filter_.Apply(compare.modified)};
+    std::vector<Conflict> conflicts;
+    std::map<ManagerId, FieldSet> lost;
+    for (auto it = managers.fields.begin(); it != managers.fields.end();) {
+      auto& [id, ownership] = *it;
+      if (id == self) {
+        ++it;
+        continue;
+      }
+      if (!by_version.contains(ownership.api_version)) {
+        const auto before = ToVersion(live, ownership.api_version), after = ToVersion(object, ownership.api_version);
+        if (!before || !after) {
+          it = managers.fields.erase(it);
+          continue;
+        }
+        const Comparison other = CompareTyped(SchemaOf(ownership.api_version), *before, *after, raw);
+        by_version[ownership.api_version] = {filter_.Apply(other.added), filter_.Apply(other.removed), filter_.Apply(other.modified)};
+      }
+      const Comparison& seen = by_version[ownership.api_version];
+      const FieldSet taken = ownership.fields.Intersection(seen.modified.Union(seen.added));
+      taken.ForEach([&](const FieldPath& path) { conflicts.push_back({id, path}); });
+      lost[id] = taken.Union(seen.removed);
+      ++it;
+    }
+    if (stop_on_conflict && !conflicts.empty()) return conflicts;
+    for (const auto& [id, fields] : lost) managers.fields[id].fields = managers.fields[id].fields.Difference(fields);
+    std::erase_if(managers.fields, [](const auto& entry) { return entry.second.fields.empty(); });
+    return {};
+  }
+
+  // Removes what this applier owned before, no longer applies and nobody else owns.
+  Value Prune(Value merged, const Managers& managers, const Ownership& former) const {
+    auto converted = ToVersion(merged, former.api_version);
+    if (!converted) return merged;
+    const SchemaPtr schema = SchemaOf(former.api_version);
+    const FieldSet last = former.fields.WithNamedFields(schema);
+    Value pruned = RemoveItems(schema, *converted, last);
+    std::map<std::string, FieldSet> owned;
+    for (const auto& [id, ownership] : managers.fields) owned[ownership.api_version] = owned[ownership.api_version].Union(ownership.fields);
+    pruned = AddBackOwned(*converted, std::move(pruned), former.api_version, owned[former.api_version]);
+    owned.erase(former.api_version);
+    std::string at = former.api_version;
+    Value all = converted->Clone();
+    for (const auto& [version, fields] : owned) {
+      auto next_all = Convert(all, at, version), next_pruned = Convert(pruned, at, version);
+      if (!next_all || !next_pruned) continue;
+      all = std::move(*next_all);
+      pruned = AddBackOwned(all, std::move(*next_pruned), version, fields);
+      at = version;
+    }
+    if (auto back = Convert(pruned, at, former.api_version)) pruned = std::move(*back);
+    // What only disappeared together with its parent comes back, unless it was owned.
+    const FieldSet pruned_set = FieldsOf(schema, pruned).WithNamedFields(schema), merged_set = FieldsOf(schema, *converted).WithNamedFields(schema);
+    pruned = RemoveItems(schema, *converted, merged_set.Difference(pruned_set).Intersection(last));
+    auto result = Convert(pruned, former.api_version, info_.api_version);
+    return result ? std::move(*result) : std::move(merged);
+  }
+
+  Value AddBackOwned(const Value& merged, Value pruned, const std::string& version, const FieldSet& owned) const {
+    const SchemaPtr schema = SchemaOf(version);
+    const FieldSet merged_set = FieldsOf(schema, merged).WithNamedFields(schema), pruned_set = FieldsOf(schema, pruned).WithNamedFields(schema);
+    return RemoveItems(schema, merged, merged_set.Difference(pruned_set.Union(owned.WithNamedFields(schema))));
+  }
+
+  std::optional<Value> Convert(const Value& object, const std::string& from, const std::string& to) const {
+    if (from == to) return object.Clone();
+    if (!VersionOf(to)) return {};
+    if (info_.convert) return info_.convert(object, to);
+    if (!def_.custom) return {};
+    Value out = object.Clone();
+    out.Set("apiVersion") = Value(to);
+    return out;
+  }
+
+  const ResourceDef& def_;
+  SchemaPtr schema_;
+  const ManagerInfo& info_;
+  FieldFilter filter_;
+};
+
+ManagerId IdOf(const ManagerInfo& info, std::string_view operation) {
+  return {info.manager.empty() ? "unknown" : info.manager, std::string(operation), operation == "Apply" ? "" : info.api_version, info.subresource};
+}
+
+void SetManaged(Value& object, const Managers& managers) {
+  Value entries = managers.Encode();
+  if (entries.is_null()) {
+    Ownerships::RemoveManaged(object);
+    return;
+  }
+  object.Set("metadata").Set("managedFields") = std::move(entries);
+}
+
+bool IsReset(const Value& entries) {
+  if (entries.is_array() && entries.size() == 0) return true;
+  if (entries.size() != 1) return false;
+  for (const auto& member : entries.Items()[0].Members())
+    if (!member.value.is_null() && !(member.value.is_string() && member.value.Str().empty())) return false;
+  return true;
+}
+
+Managers DecodeOrNone(const Value& entries) {
+  auto managers = Managers::Decode(entries);
+  return managers ? std::move(*managers) : Managers();
+}
+
+// A client that knows nothing of managedFields must not lose them.
+Managers ManagersOf(const Value* live, const Value& object, const ManagerInfo& info) {
+  static const Value kNone;
+  const Value& current = live ? live->At({"metadata", "managedFields"}) : kNone;
+  if (!info.subresource.empty()) return DecodeOrNone(current);
+  const Value& sent = object.At({"metadata", "managedFields"});
+  if (info.reset || IsReset(sent)) return {};
+  auto managers = Managers::Decode(sent);
+  if (!managers || managers->fields.empty()) return DecodeOrNone(current);
+  return std::move(*managers);
+}
+
+Error ConflictStatus(const std::vector<Conflict>& conflicts) {
+  std::string text;
+  std::map<std::string, std::vector<std::string>> by_manager;   // sorted by stored identity upstream; by shown text here
+  for (const auto& conflict : conflicts) by_manager[conflict.manager.Text()].push_back(PathText(conflict.path));
+  if (conflicts.size() == 1) {
+    text = Cat("Apply failed with 1 conflict: conflict with ", conflicts[0].manager.Text(), ": ", PathText(conflicts[0].path));
+  } else {
+    text = Cat("Apply failed with ", conflicts.size(), " conflicts: ");
+    bool first = true;
+    for (const auto& [manager, paths] : by_manager) {
+      text += Cat(first ? "" : "\n", "conflicts with ", manager, ":");
+      for (const auto& path : paths) text += Cat("\n- ", path);
+      first = false;
+    }
+  }
+  Error error(Code::kConflict, std::move(text));
+  for (const auto& conflict : conflicts)
+    error = std::move(error).WithCause({PathText(conflict.path), "FieldManagerConflict", Cat("conflict with ", conflict.manager.Text())});
+  return error;
+}
+
+std::string Identify(const Value& object, std::string_view api_version, std::string_view kind) {
+  const auto slash = api_version.find('/');
+  const std::string_view group = slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
+  const std::string_view version = slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
+  const Value& metadata = object["metadata"];
+  return Cat('(', metadata["namespace"].Str(), '/', metadata["name"].Str(), "; ", group, '/', version, ", Kind=", kind, ')');
+}
+
+// Fields whose value is still the one client-side apply wrote: kubectl may take them over.
+std::optional<FieldSet> LastAppliedFields(SchemaPtr schema, const Value& live, const ManagerInfo& info) {
+  const std::string_view text = live.At({"metadata", "annotations", kLastApplied}).Str();
+  Value last;
+  if (text.empty() || !Value::Parse(text, &last, nullptr) || last["apiVersion"].Str() != info.api_version) return {};
+  if (!ValidateTyped(schema, last, Duplicates::kRefuse).empty()) return {};
+  const Comparison compare = CompareTyped(schema, last, live);
+  return FieldsOf(schema, last).Difference(compare.modified).Difference(compare.added).Difference(compare.removed);
+}
+
+void SyncLastApplied(Value& object, const Value& applied) {
+  constexpr std::size_t kMaxAnnotations = 256 * 1024;
+  Value* annotations = object["metadata"]["annotations"].is_object() ? object.Find("metadata")->Find("annotations") : nullptr;
+  if (!annotations || (*annotations)[kLastApplied].Str().empty()) return;
+  Value copy = SortedKeys(applied);
+  if (Value* metadata = copy.Find("metadata"))
+    if (Value* own = metadata->Find("annotations")) own->Erase(kLastApplied);
+  annotations->Set(kLastApplied) = Value(copy.Dump() + "\n");
+  std::size_t total = 0;
+  for (const auto& member : annotations->Members()) total += member.key.size() + member.value.Str().size();
+  if (total > kMaxAnnotations) annotations->Erase(kLastApplied);
+}
+
+}  // namespace
+
+bool ResetsManagedFields(const Value& document) { return IsReset(document.At({"metadata", "managedFields"})); }
+
+void UpdateManagedFields(const ResourceDef& def, SchemaPtr schema, const Value* live, Value& object, const ManagerInfo& info) {
+  Managers managers = ManagersOf(live, object, info);
+  // An object that nobody tracks stays so until somebody applies.
+  const bool untracked = managers.fields.empty() && live && !live->At({"metadata", "uid"}).Str().empty();
+  if (!untracked) {
+    const Ownerships ownerships(def, schema, info);
+    ownerships.Update(ownerships.Typed(live), ownerships.Typed(&object), managers, IdOf(info, "Update"));
+    managers.Cap();
+  }
+  SetManaged(object, managers);
+}
+
+Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Value* live, const Value& applied, const ManagerInfo& info, Conflicts mode) {
+  const std::string_view api_version = applied["apiVersion"].Str(), kind = applied["kind"].Str();
+  if (api_version != info.api_version || kind != def.kind) {
+    const bool grouped = api_version.find('/') != std::string_view::npos;
+    return std::unexpected(BadRequestError(Cat("invalid object type: ", grouped ? "" : "/", api_version, ", Kind=", kind)));
+  }
+  static const Value kNone;
+  auto decoded = Managers::Decode(live ? live->At({"metadata", "managedFields"}) : kNone);
+  if (!decoded) return std::unexpected(PlainInternalError(Cat("failed to decode managed fields: ", decoded.error().message())));
+  Managers managers = std::move(*decoded);
+  const Ownerships ownerships(def, schema, info);
+  const Value live_typed = ownerships.Typed(live);
+  if (managers.fields.empty() && live) {
+    ManagerInfo before = info;
+    before.manager = "before-first-apply";
+    ownerships.Update(ownerships.Typed(nullptr), live_typed, managers, IdOf(before, "Update"));
+  }
+  if (const Value* sent = applied["metadata"].Find("managedFields"); sent && !sent->is_null()) return std::unexpected(BadRequestError("metadata.managedFields must be nil"));
+  if (const auto problems = ValidateTyped(schema, applied, Duplicates::kRefuse); !problems.empty())
+    return std::unexpected(PlainInternalError(Cat("failed to create typed patch object ", Identify(applied, api_version, kind), ": ", JoinProblems(problems))));
+
+  const ManagerId id = IdOf(info, "Apply");
+  std::vector<Conflict> conflicts;
+  Managers after = managers;
+  auto result = ownerships.Apply(live_typed, applied, after, id, mode == Conflicts::kForce, &conflicts);
+  if (!conflicts.empty() && info.manager == "kubectl") {
+    if (const auto allowed = LastAppliedFields(schema, live_typed, info)) {
+      std::erase_if(conflicts, [&](const Conflict& c) { return allowed->Has(c.path); });
+      if (conflicts.empty()) {
+        after = managers;
+        result = ownerships.Apply(live_typed, applied, after, id, true, &conflicts);
+      }
+    }
+  }
+  if (!conflicts.empty()) return std::unexpected(ConflictStatus(conflicts));
+  Value object = result ? std::move(*result) : live ? live->Clone() : applied.Clone();
+  Ownerships::RemoveManaged(object);
+  if (!def.custom) SortRawObjects(schema, object);
+  if (info.manager == "kubectl") SyncLastApplied(object, applied);
+  SetManaged(object, after);
+  return object;
+}
+
+void KeepManagedFieldTimes(const Value& live, Value& object) {
+  const Value& before = live.At({"metadata", "managedFields"});
+  const Value& after = object.At({"metadata", "managedFields"});
+  if (before.size() != after.size() || after.size() == 0) return;
+  const auto same_entries = [&] {
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      Value a = before.Items()[i].Clone(), b = after.Items()[i].Clone();
+      a.Erase("time");
+      b.Erase("time");
+      if (!(a == b)) return false;
+    }
+    return true;
+  };
+  if (!same_entries()) return;
+  Value a = live.Clone(), b = object.Clone();
+  for (Value* v : {&a, &b}) {
+    Ownerships::RemoveManaged(*v);
+    if (Value* metadata = v->Find("metadata")) metadata->Erase("resourceVersion");
+  }
+  if (!(a == b)) return;
+  Value& metadata = object.Set("metadata");
+  metadata.Set("managedFields") = before.Clone();
+  if (const Value* version = live["metadata"].Find("resourceVersion")) metadata.Set("resourceVersion") = version->Clone();
+}
+
+namespace {
+
+constexpr std::string_view kScaleVersion = "autoscaling/v1";
+
+FieldPath PathOf(std::string_view dotted) {
+  FieldPath out;
+  for (std::string_view name : Split(dotted, '.'))
+    if (!name.empty()) out.push_back(FieldStep(name));
+  return out;
+}
+FieldSet SetOf(const FieldPath& path) {
+  FieldSet out;
+  out.Insert(path);
+  return out;
+}
+
+}  // namespace
+
+Value ScaleManagedFields(const Value& parent_entries, std::string_view parent_api_version, std::string_view path) {
+  const Managers parent = DecodeOrNone(parent_entries);
+  Managers scale;
+  for (const auto& [id, ownership] : parent.fields) {
+    if (ownership.api_version != parent_api_version || !ownership.fields.Has(PathOf(path))) continue;
+    scale.fields[id] = {SetOf(PathOf(".spec.replicas")), std::string(kScaleVersion), ownership.applied};
+    if (const auto time = parent.times.find(id); time != parent.times.end()) scale.times[id] = time->second;
+  }
+  return scale.Encode();
+}
+
+Value ParentManagedFields(const Value& parent_entries, const Value& scale_entries, std::string_view parent_api_version, std::string_view path) {
+  const Managers parent = DecodeOrNone(parent_entries);
+  Managers scale = DecodeOrNone(scale_entries), out;
+  const FieldPath replicas = PathOf(path);
+  const auto keep = [&](const ManagerId& id, Ownership ownership, const Managers& from) {
+    out.fields[id] = std::move(ownership);
+    if (const auto time = from.times.find(id); time != from.times.end()) out.times[id] = time->second;
+  };
+  for (const auto& [id, ownership] : parent.fields) {
+    if (ownership.api_version != parent_api_version || !ownership.fields.Has(replicas)) {
+      keep(id, ownership, parent);
+      continue;
+    }
+    ManagerId in_scale = id;
+    if (!ownership.applied) in_scale.api_version = kScaleVersion;
+    if (scale.fields.erase(in_scale) > 0) {
+      keep(id, ownership, parent);
+      continue;
+    }
+    Ownership rest{ownership.fields.Difference(SetOf(replicas)), ownership.api_version, ownership.applied};
+    if (!rest.fields.empty()) keep(id, std::move(rest), parent);
+  }
+  for (const auto& [id, ownership] : scale.fields) {
+    if (!ownership.fields.Has(PathOf(".spec.replicas"))) continue;
+    ManagerId in_parent = id;
+    if (!ownership.applied) in_parent.api_version = parent_api_version;
+    out.fields[in_parent] = {SetOf(replicas), std::string(parent_api_version), ownership.applied};
+    if (const auto time = scale.times.find(id); time != scale.times.end()) out.times[in_parent] = time->second;
+  }
+  return out.Encode();
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,117 @@
+#include "embedded-kube-shim/api/patch_typed.h"
+
+#include <cmath>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/go_value.h"
+
+namespace skerry::kube {
+
+namespace {
+
+using json::Value;
+using Problem = std::optional<std::string>;
+
+std::string Unrecognized(std::string_view kind) { return Cat("unrecognized type: ", kind); }
+
+Problem CheckScalar(const Value& value, std::string_view kind, std::string_view type_name) {
+  const bool integer = kind.starts_with("int");
+  if (kind == "string") {
+    if (value.is_string()) return {};
+    if (value.is_int()) return Cat("cannot convert int64 to ", type_name);   // Go would make it a rune
+    return Unrecognized(kind);
+  }
+  if (kind == "bool") return value.is_bool() ? Problem() : Unrecognized(kind);
+  if (!value.is_number()) return Unrecognized(kind);
+  if (integer && value.kind() == Value::Kind::kDouble && value.Double() != std::trunc(value.Double())) return Cat("cannot convert float64 to ", type_name);
+  return {};
+}
+
+// Position of the first byte that standard base64 refuses; npos when it is fine.
+std::size_t Base64Problem(std::string_view text) {
+  std::string clean;
+  std::vector<std::size_t> origin;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n' || text[i] == '\r') continue;
+    clean += text[i];
+    origin.push_back(i);
+  }
+  const auto at = [&](std::size_t i) { return i < origin.size() ? origin[i] : text.size(); };
+  for (std::size_t i = 0; i < clean.size(); ++i) {
+    const char c = clean[i];
+    const bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+    if (digit) continue;
+    if (c != '=' || i % 4 < 2) return at(i);
+    if (i % 4 == 2) {
+      if (i + 1 >= clean.size()) return text.size();
+      if (clean[i + 1] != '=') return at(i + 1);
+      return i + 2 < clean.size() ? at(i + 2) : std::string_view::npos;
+    }
+    return i + 1 < clean.size() ? at(i + 1) : std::string_view::npos;
+  }
+  // Go names the start of the incomplete group.
+  return clean.size() % 4 == 0 ? std::string_view::npos : clean.size() / 4 * 4 == 0 && clean.empty() ? std::string_view::npos : at(clean.size() / 4 * 4);
+}
+
+Problem CheckBytes(const Value& value) {
+  if (value.is_string()) {
+    const std::size_t bad = Base64Problem(value.Str());
+    if (bad == std::string_view::npos) return {};
+    return Cat("error decoding from json: illegal base64 data at input byte ", bad);
+  }
+  if (!value.is_array()) return Cat("cannot restore slice from ", GoKind(value));
+  for (const auto& item : value.Items())
+    if (!item.is_number()) return Unrecognized("uint8");
+  return {};
+}
+
+// "v1.SideEffectClass": the package of the struct's definition and Go's name of the scalar.
+std::string GoTypeName(SchemaPtr owner, const Field& field, std::string_view plain) {
+  if (field.go_type.empty()) return std::string(plain);
+  if (field.go_type.find('.') != std::string_view::npos) return std::string(field.go_type);
+  const auto pieces = Split(owner->name, '.');
+  return pieces.size() < 2 ? std::string(plain) : Cat(pieces[pieces.size() - 2], '.', field.go_type);
+}
+
+Problem Check(SchemaPtr schema, const Value& value, const std::string& go_type = {}) {
+  if (value.is_null() || !schema) return {};
+  const auto named = [&](std::string_view plain) { return go_type.empty() ? std::string(plain) : go_type; };
+  switch (schema->type) {
+    case Type::kAny:
+    case Type::kRawExtension:
+    case Type::kFieldsV1: return {};
+    case Type::kString: return CheckScalar(value, "string", named("string"));
+    case Type::kBool: return CheckScalar(value, "bool", named("bool"));
+    case Type::kInt32: return CheckScalar(value, "int32", named("int32"));
+    case Type::kInt64: return CheckScalar(value, "int64", named("int64"));
+    case Type::kDouble: return CheckScalar(value, "float64", named("float64"));
+    case Type::kBytes: return CheckBytes(value);
+    case Type::kMap:
+      if (!value.is_object()) return Cat("cannot restore map from ", GoKind(value));
+      for (const auto& member : value.Members())
+        if (auto problem = Check(schema->item, member.value)) return problem;
+      return {};
+    case Type::kList:
+      if (!value.is_array()) return Cat("cannot restore slice from ", GoKind(value));
+      for (const auto& item : value.Items())
+        if (auto problem = Check(schema->item, item)) return problem;
+      return {};
+    case Type::kStruct:
+      if (!value.is_object()) return Cat("cannot restore struct from: ", GoKind(value));
+      for (const auto& field : schema->fields)
+        if (const Value* member = value.Find(field.name))
+          if (auto problem = Check(field.type, *member, GoTypeName(schema, field, ""))) return problem;
+      return {};
+    default: {   // types with a decoder of their own: its words
+      auto decoded = DecodeValue(schema, value.Clone());
+      return decoded ? Problem() : Problem(std::string(decoded.error().message()));
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> TypedConversionProblem(SchemaPtr schema, const json::Value& document) { return Check(schema, document); }
+
+}  // namespace skerry::kube

@@ -1,0 +1,238 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <cstdio>
+#include <fstream>
+#include <map>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/api/status.h"
+
+// Replays recorded scenarios (JSON lines, see tests/api/oracle) on the level of functions: every write's managedFields are computed from the
+// recorded states before and after it. Needs SKERRY_RECORDED=<folder of unpacked .jsonl files> and, optionally, SKERRY_RECORDED_AREAS.
+using namespace skerry;
+using namespace skerry::kube;
+using json::Value;
+
+namespace {
+
+struct Target {
+  ResourcePtr def;
+  std::string api_version, subresource, object_path;
+  const Version* version = nullptr;
+};
+
+std::optional<Target> Locate(const Registry& registry, std::string_view path) {
+  const auto parts = Split(path.substr(1), '/');
+  Target out;
+  std::size_t at;
+  std::string group, version;
+  if (parts[0] == "api" && parts.size() > 2) {
+    version = parts[1];
+    at = 2;
+  } else if (parts[0] == "apis" && parts.size() > 3) {
+    group = parts[1];
+    version = parts[2];
+    at = 3;
+  } else {
+    return {};
+  }
+  if (parts[at] == "namespaces" && parts.size() > at + 2 && parts[at + 2] != "status" && parts[at + 2] != "finalize") at += 2;
+  out.def = registry.Find(group, version, parts[at]);
+  if (!out.def) return {};
+  out.version = out.def->FindVersion(version);
+  out.api_version = group.empty() ? version : Cat(group, '/', version);
+  if (parts.size() > at + 2) out.subresource = parts[at + 2];
+  const std::size_t keep = std::min(parts.size(), at + 2);
+  for (std::size_t i = 0; i < keep; ++i) out.object_path += Cat('/', parts[i]);
+  return out;
+}
+
+// Entries as a set: the order depends on times.
+std::string Normalized(const Value& entries) {
+  std::vector<std::string> rows;
+  for (const auto& entry : entries.Items()) {
+    Value copy = entry.Clone();
+    if (copy.Find("time")) copy.Set("time") = Value("2030-01-01T00:00:00Z");
+    const std::function<Value(const Value&)> sorted = [&](const Value& v) {
+      if (!v.is_object()) return v.Clone();
+      Value o = Value::Object();
+      std::vector<const json::Member*> members;
+      for (const auto& m : v.Members()) members.push_back(&m);
+      std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->key < b->key; });
+      for (const auto* m : members) o.Set(m->key) = sorted(m->value);
+      return o;
+    };
+    rows.push_back(sorted(copy).Dump());
+  }
+  std::sort(rows.begin(), rows.end());
+  return Join(rows, "\n");
+}
+
+struct Tally {
+  std::map<std::string, std::pair<int, int>> by_kind;   // what -> right, all
+  int shown = 0;
+  void Count(const std::string& what, bool right) {
+    auto& [good, all] = by_kind[what];
+    good += right;
+    ++all;
+  }
+};
+
+struct Step {
+  const Value* json;
+  Target target;
+  Value body;
+  ManagerInfo info;
+  std::string method, type;
+  int status = 0;
+  const Value& answer() const { return (*json)["answer"]; }
+};
+
+// The recording hides what differs between servers behind placeholders; typed values need something that parses.
+Value WithoutPlaceholders(const Value& v) {
+  if (v.is_array()) {
+    Value out = Value::Array();
+    for (const auto& item : v.Items()) out.Append(WithoutPlaceholders(item));
+    return out;
+  }
+  if (v.is_object()) {
+    Value out = Value::Object();
+    for (const auto& member : v.Members()) out.Set(member.key) = WithoutPlaceholders(member.value);
+    return out;
+  }
+  if (v.Str() == "<time>") return Value("2030-01-01T00:00:00Z");
+  if (v.Str() == "<time.us>") return Value("2030-01-01T00:00:00.000000Z");
+  if (v.Str() == "<port>") return Value(30000);
+  return v.Clone();
+}
+
+std::string_view ContentType(const Value& step) {
+  for (const auto& header : step["headers"].Members())
+    if (EqualsIgnoreCase(header.key, "content-type")) return header.value.Str();
+  return "application/json";
+}
+
+std::optional<Step> Read(const Registry& registry, const Value& json) {
+  Step out;
+  out.json = &json;
+  out.method = json["method"].Str();
+  out.status = static_cast<int>(json["status"].Int());
+  out.type = ContentType(json);
+  auto target = Locate(registry, json["path"].Str());
+  if (!target) return {};
+  out.target = std::move(*target);
+  if (json.Find("body")) out.body = json["body"].Clone();
+  else if (!Value::Parse(json["raw"].Str(), &out.body, nullptr)) return {};
+  const auto manager = json["query"]["fieldManager"].Str();
+  out.info.manager = manager.empty() ? "oracle" : std::string(manager);
+  out.info.api_version = out.target.api_version;
+  out.info.subresource = out.target.subresource;
+  out.info.now = std::chrono::system_clock::now();
+  return out;
+}
+
+void Show(Tally& tally, std::string_view id, std::size_t index, std::string_view what, const std::string& want, const std::string& got) {
+  static const int limit = std::getenv("SKERRY_RECORDED_SHOW") ? std::atoi(std::getenv("SKERRY_RECORDED_SHOW")) : 5;
+  if (tally.shown++ >= limit) return;
+  std::puts(Cat("--- ", id, " step ", index, " ", what, "\nwant ", want, "\ngot  ", got).c_str());
+}
+
+void ReplayApply(const Step& step, const Value* live, std::string_view id, std::size_t index, Tally& tally) {
+  const bool force = (*step.json)["query"]["force"].Str() == "true";
+  auto result = ServerSideApply(*step.target.def, step.target.version->schema, live, step.body, step.info, force ? Conflicts::kForce : Conflicts::kFail);
+  if (step.status >= 400) {
+    const std::string want(step.answer()["message"].Str());
+    const bool ours = want.starts_with("Apply failed") || want.starts_with("failed to") || want.starts_with("invalid object type") || want.starts_with("metadata.managedFields");
+    if (!ours) return;
+    const std::string got = result ? "no error" : std::string(result.error().message());
+    tally.Count("apply error", got == want);
+    if (got != want) Show(tally, id, index, "apply error", want, got);
+    return;
+  }
+  const std::string want = Normalized(step.answer().At({"metadata", "managedFields"}));
+  const std::string got = result ? Normalized(result->At({"metadata", "managedFields"})) : std::string(result.error().message());
+  tally.Count("apply managedFields", got == want);
+  if (got != want) Show(tally, id, index, "apply", want, got);
+}
+
+void ReplayUpdate(const Step& step, const Value* live, std::string_view id, std::size_t index, Tally& tally) {
+  if (step.status >= 400) return;
+  Value object = step.answer().Clone();
+  Value* metadata = object.Find("metadata");
+  metadata->Erase("managedFields");
+  if (const Value* sent = step.body["metadata"].Find("managedFields")) metadata->Set("managedFields") = sent->Clone();
+  UpdateManagedFields(*step.target.def, step.target.version->schema, live, object, step.info);
+  if (live) KeepManagedFieldTimes(*live, object);
+  const std::string want = Normalized(step.answer().At({"metadata", "managedFields"})), got = Normalized(object.At({"metadata", "managedFields"}));
+  tally.Count(live ? "update managedFields" : "create managedFields", got == want);
+  if (got != want) Show(tally, id, index, step.method, want, got);
+}
+
+void ReplayStrategic(const Step& step, const Value& live, std::string_view id, std::size_t index, Tally& tally) {
+  auto result = StrategicMerge(step.target.version->schema, live, step.body);
+  const std::string message(step.answer()["kind"].Str() == "Status" ? step.answer()["message"].Str() : "");
+  if (step.status == 400 && message.find("strconv") == std::string::npos && !message.starts_with("json:") && !message.starts_with("invalid patch")) return;   // the engine's
+  if (step.status == 500 || message.starts_with(" \"\" is invalid") || message.starts_with("invalid patch format")) {
+    const std::string got = result ? "no error" : std::string(result.error().message());
+    tally.Count("strategic error", got == message);
+    if (got != message) Show(tally, id, index, "strategic error", message, got);
+  } else if (!result) {
+    tally.Count("strategic merge", false);
+    Show(tally, id, index, "strategic", step.answer().Dump(), std::string(result.error().message()));
+  }
+}
+
+void Replay(const Registry& registry, const Value& scenario, Tally& tally) {
+  std::map<std::string, const Value*> state;
+  std::size_t index = 0;
+  Value steps = WithoutPlaceholders(scenario["steps"]);
+  for (const auto& json : steps.Items()) {
+    const std::size_t at = index++;
+    const std::string text = json.Dump();
+    const std::string_view method = json["method"].Str();
+    if (text.find("\"${") != std::string::npos || (text.find("json-patch") != std::string::npos && text.find("/managedFields") != std::string::npos)) { state.clear(); continue; }
+    if (!json["answer"].Find("kind")) { state.clear(); continue; }   // only its status was recorded
+    if (method == "DELETE") { state.clear(); continue; }
+    if (method == "GET") continue;
+    auto step = Read(registry, json);
+    if (!step || step->target.def->virtual_resource) continue;
+    const std::string key = method == "POST" ? Cat(step->target.object_path, '/', step->body.At({"metadata", "name"}).Str()) : step->target.object_path;
+    const auto found = state.find(key);
+    const Value* live = found == state.end() ? nullptr : found->second;
+    const bool scale = step->target.subresource == "scale" || step->target.subresource == "eviction" || step->target.subresource == "binding" || step->target.subresource == "token";
+    if (!scale) {
+      if (step->type.starts_with("application/apply-patch")) ReplayApply(*step, live, scenario["id"].Str(), at, tally);
+      else {
+        if (step->type.starts_with("application/strategic") && live) ReplayStrategic(*step, *live, scenario["id"].Str(), at, tally);
+        if (step->answer().Find("metadata") && (live || step->status == 201)) ReplayUpdate(*step, step->status == 201 ? nullptr : live, scenario["id"].Str(), at, tally);
+      }
+    }
+    if (step->status < 400 && json["query"]["dryRun"].is_null() && !scale && step->answer()["kind"].Str() == step->target.def->kind) state[key] = &step->answer();
+    if (scale) state.erase(key);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("recorded writes: managedFields and patch errors are those of the recorded server", "[.recorded]") {
+  const char* folder = std::getenv("SKERRY_RECORDED");
+  if (!folder) return;
+  const auto registry = NewRegistry();
+  RegisterBuiltins(*registry);
+  const char* areas = std::getenv("SKERRY_RECORDED_AREAS");
+  for (std::string_view area : Split(areas ? areas : "apply,patch-strategic", ',')) {
+    std::ifstream file(Cat(folder, '/', area, ".jsonl"));
+    REQUIRE(file);
+    Tally tally;
+    std::string line;
+    while (std::getline(file, line)) {
+      Value scenario;
+      REQUIRE(Value::Parse(line, &scenario, nullptr));
+      Replay(*registry, scenario, tally);
+    }
+    for (const auto& [what, count] : tally.by_kind) std::puts(Cat(area, ": ", what, " ", count.first, "/", count.second).c_str());
+  }
+}
