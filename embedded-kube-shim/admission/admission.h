@@ -1,0 +1,71 @@
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/context.h"
+#include "core/json/value.h"
+#include "embedded-kube-shim/api/resource_def.h"
+#include "embedded-kube-shim/auth/rbac.h"
+#include "store/store.h"
+
+// The admission chain: mutators in order, then (after validation) validators. Plugins are told of one attempt of one write; an attempt
+// that loses a race is made again from the start with the fresh object.
+namespace skerry::kube {
+
+enum class Operation : std::uint8_t { kCreate, kUpdate, kDelete, kConnect };
+
+// What plugins may ask of the world. Thread-safe, never blocks.
+class AdmissionWorld {
+ public:
+  virtual ~AdmissionWorld() = default;
+  virtual std::shared_ptr<const json::Value> Lookup(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const = 0;
+  virtual std::vector<std::shared_ptr<const json::Value>> List(std::string_view group, std::string_view resource, std::string_view ns) const = 0;
+  virtual Verdict Authorize(const Attributes& attributes) const = 0;
+  virtual const class Registry& registry() const = 0;
+  virtual std::chrono::system_clock::time_point now() const = 0;
+};
+
+struct AdmissionRequest {
+  const ResourceDef& def;
+  std::string_view version, subresource;
+  std::string_view ns, name;             // name may be empty on create
+  Operation operation;
+  json::Value* object = nullptr;         // null on delete
+  const json::Value* old = nullptr;      // null on create
+  const json::Value* options = nullptr;  // CreateOptions, … ; may be null
+  const User& user;
+  bool dry_run = false;
+  std::vector<std::string>& warnings;
+  store::Batch& batch;                   // expectations and further writes that must commit with this one (quota)
+};
+
+class AdmissionPlugin {
+ public:
+  virtual ~AdmissionPlugin() = default;
+  virtual std::string_view name() const = 0;
+  virtual Result<> Mutate(const Ctx&, AdmissionRequest&, const AdmissionWorld&) const { return {}; }
+  virtual Result<> Validate(const Ctx&, AdmissionRequest&, const AdmissionWorld&) const { return {}; }
+};
+
+// Upstream's order; an error of the first plugin that refuses ends the chain.
+class AdmissionChain {
+ public:
+  explicit AdmissionChain(std::vector<std::unique_ptr<AdmissionPlugin>> plugins) : plugins_(std::move(plugins)) {}
+  Result<> Mutate(const Ctx&, AdmissionRequest&, const AdmissionWorld&) const;
+  Result<> Validate(const Ctx&, AdmissionRequest&, const AdmissionWorld&) const;
+
+ private:
+  std::vector<std::unique_ptr<AdmissionPlugin>> plugins_;
+};
+
+std::unique_ptr<AdmissionPlugin> NewNamespaceLifecycle();
+std::unique_ptr<AdmissionPlugin> NewServiceAccountAdmission();
+std::unique_ptr<AdmissionPlugin> NewDefaultTolerationSeconds();
+std::unique_ptr<AdmissionPlugin> NewPriorityAdmission();
+// Every built-in plugin in upstream's order.
+AdmissionChain NewAdmissionChain();
+
+}  // namespace skerry::kube

@@ -1,0 +1,206 @@
+#include "embedded-kube-shim/auth/authenticator.h"
+
+#include <algorithm>
+
+#include "core/base/strings.h"
+#include "core/crypto/certificate.h"
+#include "core/crypto/digest.h"
+#include "embedded-kube-shim/api/status.h"
+
+namespace skerry::kube {
+namespace {
+
+constexpr std::string_view kAuthenticated = "system:authenticated", kUnauthenticated = "system:unauthenticated";
+
+class CertificateAuthenticator final : public Authenticator {
+ public:
+  Result<std::optional<User>> Authenticate(const Ctx&, const http::Request& request) const override {
+    if (!request.peer || request.peer->common_name.empty()) return std::optional<User>();
+    User user;
+    user.name = request.peer->common_name;
+    user.groups = request.peer->organizations;
+    user.extra["authentication.kubernetes.io/credential-id"] = {"X509SHA256=" + crypto::Sha256Hex(request.peer->der)};
+    return user;
+  }
+};
+
+// Compares digests without telling by its time where they differ.
+bool SameDigest(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned char difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  return difference == 0;
+}
+
+class StaticTokens final : public TokenAuthenticator {
+ public:
+  explicit StaticTokens(std::vector<StaticToken> tokens) : tokens_(std::move(tokens)) {}
+  Result<std::optional<User>> AuthenticateToken(std::string_view token, const std::vector<std::string>&, std::vector<std::string>*) const override {
+    const auto digest = crypto::Sha256Hex(token);
+    const User* found = nullptr;
+    for (const auto& known : tokens_)
+      if (SameDigest(known.sha256, digest)) found = &known.user;
+    if (!found) return std::optional<User>();
+    return *found;
+  }
+
+ private:
+  const std::vector<StaticToken> tokens_;
+};
+
+class MastersAuthorizer final : public Authorizer {
+ public:
+  explicit MastersAuthorizer(const Authorizer& next) : next_(next) {}
+  Verdict Authorize(const Attributes& attributes) const override {
+    if (attributes.user.InGroup("system:masters")) return {Decision::kAllow, ""};
+    return next_.Authorize(attributes);
+  }
+
+ private:
+  const Authorizer& next_;
+};
+
+void AddGroup(User& user, std::string_view group) {
+  if (!user.InGroup(group)) user.groups.emplace_back(group);
+}
+
+Error Unauthorized() { return Error(Code::kUnauthenticated, "Unauthorized"); }
+
+std::string PercentDecode(std::string_view text) {
+  std::string out;
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::unique_ptr<Authenticator> NewCertificateAuthenticator() { return std::make_unique<CertificateAuthenticator>(); }
+std::unique_ptr<TokenAuthenticator> NewStaticTokens(std::vector<StaticToken> tokens) { return std::make_unique<StaticTokens>(std::move(tokens)); }
+std::unique_ptr<Authorizer> NewMastersAuthorizer(const Authorizer& next) { return std::make_unique<MastersAuthorizer>(next); }
+
+Result<std::optional<User>> AuthenticatorChain::AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* granted) const {
+  for (const auto& authenticator : tokens_) {
+    TRY(auto user, authenticator->AuthenticateToken(token, audiences, granted));
+    if (user) {
+      AddGroup(*user, kAuthenticated);
+      return user;
+    }
+  }
+  return std::unexpected(Unauthorized());
+}
+
+Result<std::optional<User>> AuthenticatorChain::Authenticate(const Ctx& ctx, const http::Request& request) const {
+  for (const auto& authenticator : requests_) {
+    TRY(auto user, authenticator->Authenticate(ctx, request));
+    if (user) {
+      AddGroup(*user, kAuthenticated);
+      return user;
+    }
+  }
+  const auto header = request.Get("Authorization");
+  if (header.size() > 7 && EqualsIgnoreCase(header.substr(0, 7), "Bearer ")) {
+    const auto token = Trim(header.substr(7));
+    if (!token.empty()) return AuthenticateToken(token, {}, nullptr);
+  }
+  User anonymous;
+  anonymous.name = "system:anonymous";
+  anonymous.groups.emplace_back(kUnauthenticated);
+  return anonymous;
+}
+
+Result<User> Impersonate(const Authorizer& authorizer, User user, const http::Request& request) {
+  constexpr std::string_view kExtra = "impersonate-extra-";
+  User wanted;
+  std::vector<std::pair<std::string, std::string>> extras;
+  bool asked = false;
+  for (const auto& header : request.headers) {
+    const auto name = ToLower(header.name);
+    if (!name.starts_with("impersonate-")) continue;
+    asked = true;
+    if (name == "impersonate-user") wanted.name = header.value;
+    else if (name == "impersonate-group") wanted.groups.push_back(header.value);
+    else if (name == "impersonate-uid") wanted.uid = header.value;
+    else if (name.starts_with(kExtra)) extras.emplace_back(PercentDecode(std::string_view(name).substr(kExtra.size())), header.value);
+  }
+  if (!asked) return user;
+  if (wanted.name.empty()) return std::unexpected(PlainInternalError(Cat("requested ", "[]", " without impersonating a user")));
+  const auto check = [&](Attributes attributes) -> Result<> {
+    attributes.user = user;
+    attributes.verb = "impersonate";
+    attributes.version = "v1";
+    const auto verdict = authorizer.Authorize(attributes);
+    if (verdict.decision == Decision::kAllow) return {};
+    return std::unexpected(ForbiddenFor(attributes, verdict.reason));
+  };
+  Attributes attributes;
+  if (wanted.name.starts_with("system:serviceaccount:")) {
+    const auto parts = Split(wanted.name, ':');
+    attributes.resource = "serviceaccounts";
+    if (parts.size() == 4) {
+      attributes.ns = parts[2];
+      attributes.name = parts[3];
+      if (wanted.groups.empty()) wanted.groups = {"system:serviceaccounts", Cat("system:serviceaccounts:", parts[2])};
+    }
+  } else {
+    attributes.resource = "users";
+    attributes.name = wanted.name;
+  }
+  TRY_VOID(check(attributes));
+  for (const auto& group : wanted.groups) {
+    if (attributes.resource == "serviceaccounts" && group.starts_with("system:serviceaccounts")) continue;
+    Attributes for_group;
+    for_group.resource = "groups";
+    for_group.name = group;
+    TRY_VOID(check(for_group));
+  }
+  if (!wanted.uid.empty()) {
+    Attributes for_uid;
+    for_uid.group = "authentication.k8s.io";
+    for_uid.resource = "uids";
+    for_uid.name = wanted.uid;
+    TRY_VOID(check(for_uid));
+  }
+  for (const auto& [key, value] : extras) {
+    Attributes for_extra;
+    for_extra.group = "authentication.k8s.io";
+    for_extra.resource = "userextras";
+    for_extra.subresource = key;
+    for_extra.name = value;
+    TRY_VOID(check(for_extra));
+    wanted.extra[key].push_back(value);
+  }
+  if (wanted.name == "system:anonymous") AddGroup(wanted, kUnauthenticated);
+  else if (!wanted.InGroup(kUnauthenticated)) AddGroup(wanted, kAuthenticated);
+  return wanted;
+}
+
+std::string ForbiddenText(const Attributes& attributes) {
+  if (!attributes.resource_request) return Cat("User ", Quote(attributes.user.name), " cannot ", attributes.verb, " path ", Quote(attributes.path));
+  auto resource = attributes.resource;
+  if (!attributes.subresource.empty()) resource += "/" + attributes.subresource;
+  return Cat("User ", Quote(attributes.user.name), " cannot ", attributes.verb, " resource ", Quote(resource), " in API group ", Quote(attributes.group),
+             attributes.ns.empty() ? std::string(" at the cluster scope") : Cat(" in the namespace ", Quote(attributes.ns)));
+}
+
+Error ForbiddenFor(const Attributes& attributes, std::string_view reason) {
+  auto text = ForbiddenText(attributes);
+  if (!reason.empty()) text += Cat(": ", reason);
+  if (!attributes.resource_request) {
+    auto detail = std::make_shared<StatusDetail>();
+    detail->http = 403;
+    detail->reason = "Forbidden";
+    detail->has_details = true;
+    return Error(Code::kForbidden, Cat("forbidden: ", text)).WithAttachment(std::move(detail));
+  }
+  return ForbiddenError(attributes.group, attributes.resource, attributes.name, text);
+}
+
+}  // namespace skerry::kube

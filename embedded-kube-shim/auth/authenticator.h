@@ -1,0 +1,63 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/context.h"
+#include "core/base/result.h"
+#include "core/http/message.h"
+#include "embedded-kube-shim/auth/rbac.h"
+
+// Who sent a request.
+namespace skerry::kube {
+
+// Thread-safe. nullopt: nothing here that this authenticator knows; kUnauthenticated: a credential that is wrong.
+class Authenticator {
+ public:
+  virtual ~Authenticator() = default;
+  virtual Result<std::optional<User>> Authenticate(const Ctx& ctx, const http::Request& request) const = 0;
+};
+
+// A bearer token's owner. nullopt: not a token of this kind.
+class TokenAuthenticator {
+ public:
+  virtual ~TokenAuthenticator() = default;
+  // `audiences` empty: those of the API server. *granted receives the accepted ones.
+  virtual Result<std::optional<User>> AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* granted) const = 0;
+};
+
+// CN and O of a verified client certificate.
+std::unique_ptr<Authenticator> NewCertificateAuthenticator();
+
+struct StaticToken {
+  std::string sha256;      // lower-case hexadecimal digest: the token itself is never kept
+  User user;
+};
+std::unique_ptr<TokenAuthenticator> NewStaticTokens(std::vector<StaticToken> tokens);
+
+// Certificate, then bearer token (each in order), then anonymous. A wrong token is an error even when anonymous access exists.
+// Adds system:authenticated or system:unauthenticated.
+class AuthenticatorChain final : public Authenticator {
+ public:
+  AuthenticatorChain(std::vector<std::unique_ptr<Authenticator>> requests, std::vector<std::shared_ptr<TokenAuthenticator>> tokens)
+      : requests_(std::move(requests)), tokens_(std::move(tokens)) {}
+  Result<std::optional<User>> Authenticate(const Ctx& ctx, const http::Request& request) const override;
+  Result<std::optional<User>> AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* granted) const;
+
+ private:
+  const std::vector<std::unique_ptr<Authenticator>> requests_;
+  const std::vector<std::shared_ptr<TokenAuthenticator>> tokens_;
+};
+
+// Replaces `user` by whom the Impersonate-* headers name, when `authorizer` allows it. kForbidden in upstream's words.
+Result<User> Impersonate(const Authorizer& authorizer, User user, const http::Request& request);
+
+// Upstream's sentence for a refusal: `User "x" cannot list resource "y" in API group "z" at the cluster scope`.
+std::string ForbiddenText(const Attributes& attributes);
+Error ForbiddenFor(const Attributes& attributes, std::string_view reason);
+// system:masters may do everything, then `next`.
+std::unique_ptr<Authorizer> NewMastersAuthorizer(const Authorizer& next);
+
+}  // namespace skerry::kube

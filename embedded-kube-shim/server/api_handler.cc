@@ -1,0 +1,150 @@
+#include "embedded-kube-shim/server/api_handler.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "core/base/random.h"
+#include "core/base/strings.h"
+#include "core/telemetry/log.h"
+#include "embedded-kube-shim/api/status.h"
+
+namespace skerry::kube {
+namespace {
+
+http::Response Plain(int status, std::string text) {
+  http::Response response;
+  response.status = status;
+  response.headers.push_back({"Content-Type", "text/plain; charset=utf-8"});
+  response.headers.push_back({"X-Content-Type-Options", "nosniff"});
+  response.body = Bytes(std::move(text));
+  return response;
+}
+
+void Finish(http::Reply& reply) {
+  const auto id = NewUuid();
+  if (auto* response = std::get_if<http::Response>(&reply)) response->headers.push_back({"Audit-Id", id});
+  else if (auto* streaming = std::get_if<http::Streaming>(&reply)) streaming->headers.push_back({"Audit-Id", id});
+}
+
+// Segments that upstream's router would have to match one by one; an empty one matches nothing.
+bool HasEmptySegment(std::string_view path) { return path.find("//") != std::string_view::npos; }
+
+Attributes AttributesOf(const RequestInfo& info, const User& user) {
+  Attributes attributes;
+  attributes.user = user;
+  attributes.verb = info.verb;
+  attributes.resource_request = info.resource_request;
+  attributes.group = info.group;
+  attributes.version = info.version;
+  attributes.resource = info.resource;
+  attributes.subresource = info.subresource;
+  attributes.ns = info.ns;
+  attributes.name = info.name;
+  attributes.path = info.path;
+  return attributes;
+}
+
+bool IsCollectionVerb(std::string_view verb) { return verb == "list" || verb == "watch" || verb == "deletecollection"; }
+
+// The name as a path segment: what upstream refuses before it looks anything up.
+Result<> CheckName(std::string_view name) {
+  const auto refuse = [&](std::string_view why) { return std::unexpected(BadRequestError(Cat("Name parameter invalid: ", Quote(name), ": ", why))); };
+  if (name == "." || name == "..") return refuse(Cat("may not be '", name, "'"));
+  if (name.find('/') != std::string_view::npos) return refuse("may not contain '/'");
+  if (name.find('%') != std::string_view::npos) return refuse("may not contain '%'");
+  return {};
+}
+
+bool GroupExists(const Registry& registry, std::string_view group) {
+  const auto all = registry.All();
+  return std::any_of(all->begin(), all->end(), [&](const ResourcePtr& def) { return def->group == group; });
+}
+
+// The target and its subresource, or why there is none. Methods are checked against what discovery promises.
+Result<> ResolveTarget(const Registry& registry, RestRequest& request) {
+  auto& info = request.info;
+  const bool clean = !HasEmptySegment(request.http->path) && !request.http->path.ends_with('/');
+  const auto def = registry.Find(info.group, info.version, info.resource);
+  const bool proxies = info.subresource == "proxy";
+  if (!def || (!clean && !proxies)) return std::unexpected(ResourceNotFoundError());
+  const bool by_name = !info.name.empty() && !(IsCollectionVerb(info.verb) && !info.legacy_watch);
+  const bool placed = def->scope == Scope::kNamespaced ? (!info.ns.empty() || (!by_name && info.subresource.empty())) : (info.ns.empty() || info.resource == "namespaces");
+  if (!placed || (!info.trailing.empty() && !proxies)) return std::unexpected(ResourceNotFoundError());
+  request.target.def = def;
+  request.target.version = info.version;
+  request.target.ns = def->scope == Scope::kNamespaced ? info.ns : std::string();
+  request.target.name = IsCollectionVerb(info.verb) ? std::string() : info.name;
+  request.target.subresource = info.subresource;
+  if (!info.subresource.empty()) {
+    request.subresource = def->FindSubresource(info.subresource);
+    if (!request.subresource) return std::unexpected(ResourceNotFoundError());
+    const auto& verbs = request.subresource->verbs;
+    if (std::find(verbs.begin(), verbs.end(), info.verb) == verbs.end()) return std::unexpected(MethodNotAllowedError());
+    return CheckName(info.name);
+  }
+  const bool item_path = by_name && !info.legacy_watch;
+  const bool wrong_place = item_path == (info.verb == "create") && info.verb != "list" && info.verb != "watch" && info.verb != "deletecollection";
+  if (info.verb.empty() || wrong_place) return std::unexpected(MethodNotAllowedError());
+  if (!def->HasVerb(info.verb)) return std::unexpected(item_path || info.verb != "watch" ? MethodNotAllowedError() : MethodNotAllowedError());
+  // Writing to all namespaces at once is no route upstream has.
+  if (def->scope == Scope::kNamespaced && info.ns.empty() && info.verb != "list" && info.verb != "watch" && !def->virtual_resource) return std::unexpected(MethodNotAllowedError());
+  return item_path ? CheckName(info.name) : Result<>();
+}
+
+}  // namespace
+
+Result<User> ApiHandler::Identify(const Ctx& ctx, const http::Request& request) const {
+  TRY(auto user, authenticator_.Authenticate(ctx, request));
+  if (!user) return Fail(Code::kUnauthenticated, "Unauthorized");
+  return Impersonate(authorizer_, std::move(*user), request);
+}
+
+void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> request, http::ReplyFn done) {
+  auto shared = std::make_shared<http::ReplyFn>([done = std::move(done), head = request->method == "HEAD"](http::Reply reply) mutable {
+    Finish(reply);
+    done(std::move(reply));
+  });
+  try {
+    RestRequest rest{ctx, request, ParseRequestInfo(*request), {}, {}, nullptr};
+    auto user = Identify(ctx, *request);
+    if (!user) return (*shared)(EncodeError(*request, user.error()));
+    rest.caller.user = std::move(*user);
+    rest.caller.user_agent = request->Get("User-Agent");
+    const auto attributes = AttributesOf(rest.info, rest.caller.user);
+    const auto verdict = authorizer_.Authorize(attributes);
+    if (verdict.decision != Decision::kAllow) {
+      auto response = EncodeError(*request, ForbiddenFor(attributes, verdict.decision == Decision::kDeny ? verdict.reason : std::string()));
+      response.headers.push_back({"X-Content-Type-Options", "nosniff"});
+      return (*shared)(std::move(response));
+    }
+    Route(std::move(rest), [shared](http::Reply reply) { (*shared)(std::move(reply)); });
+  } catch (const std::exception& error) {
+    log::Error("request failed", {{"path", request->path}, {"error", error.what()}});
+    (*shared)(EncodeError(*request, Error(Code::kInternal, "Internal error occurred")));
+  }
+}
+
+void ApiHandler::Route(RestRequest request, http::ReplyFn done) {
+  const auto http = request.http;
+  if (!request.info.resource_request) {
+    if (auto reply = nonresource_.Serve(request)) return done(std::move(*reply));
+    return done(Plain(404, "404 page not found\n"));
+  }
+  auto& registry = rest_.engine().resources();
+  if (!request.info.core && !GroupExists(registry, request.info.group)) return done(Plain(404, "404 page not found\n"));
+  if (auto resolved = ResolveTarget(registry, request); !resolved) return done(EncodeError(*http, resolved.error()));
+  rest_.Serve(std::move(request), [http, done = std::move(done)](Result<http::Reply> reply) mutable {
+    if (reply) done(std::move(*reply));
+    else done(EncodeError(*http, reply.error()));
+  });
+}
+
+http::Response ApiHandler::TooLarge(const http::Request& request, std::int64_t limit) const {
+  return EncodeError(request, Error(Code::kTooLarge, Cat("limit is ", limit)));
+}
+
+http::Response ApiHandler::Overloaded(const http::Request& request) const {
+  return EncodeError(request, Error(Code::kTooMany, "too many requests, please try again later").WithRetryAfter(std::chrono::seconds(1)));
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,31 @@
+#pragma once
+#include <memory>
+
+#include "core/http/message.h"
+#include "embedded-kube-shim/auth/authenticator.h"
+#include "embedded-kube-shim/server/nonresource.h"
+#include "embedded-kube-shim/server/rest.h"
+
+namespace skerry::kube {
+
+// The API's front door: authenticate, authorize, route, answer.
+class ApiHandler final : public http::Handler {
+ public:
+  ApiHandler(Rest& rest, NonResource& nonresource, const AuthenticatorChain& authenticator, const Authorizer& authorizer)
+      : rest_(rest), nonresource_(nonresource), authenticator_(authenticator), authorizer_(authorizer) {}
+
+  void OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> request, http::ReplyFn done) override;
+  http::Response TooLarge(const http::Request& request, std::int64_t limit) const override;
+  http::Response Overloaded(const http::Request& request) const override;
+
+ private:
+  Result<User> Identify(const Ctx& ctx, const http::Request& request) const;
+  void Route(RestRequest request, http::ReplyFn done);
+
+  Rest& rest_;
+  NonResource& nonresource_;
+  const AuthenticatorChain& authenticator_;
+  const Authorizer& authorizer_;
+};
+
+}  // namespace skerry::kube

@@ -1,0 +1,108 @@
+#include "embedded-kube-shim/server/api_server.h"
+
+#include "core/base/strings.h"
+#include "core/base/thread_pool.h"
+#include "core/telemetry/log.h"
+#include "embedded-kube-shim/cache/object_cache.h"
+#include "embedded-kube-shim/server/api_handler.h"
+#include "embedded-kube-shim/server/bootstrap.h"
+#include "embedded-kube-shim/server/local_client.h"
+
+namespace skerry::kube {
+namespace {
+
+constexpr std::size_t kCompletionThreads = 4, kCompletionQueue = 1 << 16;
+
+AuthenticatorChain MakeAuthenticators(const ApiServerOptions& options) {
+  std::vector<std::unique_ptr<Authenticator>> requests;
+  requests.push_back(NewCertificateAuthenticator());
+  std::vector<std::shared_ptr<TokenAuthenticator>> tokens;
+  tokens.push_back(NewStaticTokens(options.tokens));
+  return AuthenticatorChain(std::move(requests), std::move(tokens));
+}
+
+class ApiServerImpl final : public ApiServer {
+ public:
+  ApiServerImpl(store::Store& store, Registry& registry, ApiServerOptions options, const Clock& clock, Random& random)
+      : options_(std::move(options)),
+        completions_("api-completions", kCompletionThreads, kCompletionQueue),
+        informers_(NewCacheInformers(caches_, registry)),
+        rbac_(*informers_),
+        authorizer_(NewMastersAuthorizer(rbac_)),
+        authenticators_(MakeAuthenticators(options_)),
+        engine_(store, registry, caches_, *authorizer_, NewAdmissionChain(), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
+                [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
+        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_}),
+        nonresource_(engine_, Info()),
+        handler_(rest_, nonresource_, authenticators_, *authorizer_),
+        store_(store) {}
+
+  ~ApiServerImpl() override { Stop(); }
+
+  std::string_view name() const noexcept override { return "api"; }
+  Result<> Load() { return caches_.Load(store_); }
+
+  Result<> Start(const Ctx& ctx) override {
+    User user;
+    user.name = "system:apiserver";
+    user.groups = {"system:masters", "system:authenticated"};
+    auto client = NewClient(std::move(user), "kube-apiserver");
+    return WriteBootstrapObjects(ctx, *client, options_);
+  }
+
+  void Stop() noexcept override {
+    if (std::exchange(stopped_, true)) return;
+    timers_.Stop();
+    completions_.Stop();
+    caches_.Stop();
+  }
+
+  http::Handler& handler() override { return handler_; }
+  Informers& informers() override { return *informers_; }
+  Engine& engine() override { return engine_; }
+  const Authorizer& authorizer() override { return *authorizer_; }
+  std::unique_ptr<Client> NewClient(User user, std::string manager) override { return NewLocalClient(engine_, *authorizer_, std::move(user), std::move(manager)); }
+
+ private:
+  void Post(std::move_only_function<void()> job) {
+    // A full queue only means that completions lag: the commit thread then does one itself.
+    auto shared = std::make_shared<std::move_only_function<void()>>(std::move(job));
+    if (!completions_.TrySubmit([shared] { (*shared)(); })) (*shared)();
+  }
+
+  ServerInfo Info() const {
+    ServerInfo info;
+    info.git_version = options_.git_version;
+    info.git_commit = options_.git_commit;
+    info.build_date = options_.build_date;
+    info.advertise = Cat(options_.advertise_address, ":", options_.port);
+    info.health = options_.health;
+    info.metrics = options_.metrics;
+    return info;
+  }
+
+  const ApiServerOptions options_;
+  WorkerPool completions_;
+  Timers timers_;
+  Caches caches_;
+  std::unique_ptr<Informers> informers_;
+  RbacAuthorizer rbac_;
+  std::unique_ptr<Authorizer> authorizer_;
+  AuthenticatorChain authenticators_;
+  Engine engine_;
+  Rest rest_;
+  NonResource nonresource_;
+  ApiHandler handler_;
+  store::Store& store_;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ApiServer>> ApiServer::Create(store::Store& store, Registry& registry, ApiServerOptions options, const Clock& clock, Random& random) {
+  auto server = std::make_unique<ApiServerImpl>(store, registry, std::move(options), clock, random);
+  TRY_VOID(server->Load());
+  return server;
+}
+
+}  // namespace skerry::kube

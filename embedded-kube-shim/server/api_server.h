@@ -1,0 +1,51 @@
+#pragma once
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/component.h"
+#include "core/base/random.h"
+#include "core/http/message.h"
+#include "embedded-kube-shim/auth/authenticator.h"
+#include "embedded-kube-shim/client/client.h"
+#include "store/store.h"
+
+// The API server as a component: caches over a store, the engine, the HTTP handler, clients of this process.
+namespace skerry::kube {
+
+class Registry;
+class Engine;
+
+struct ApiServerOptions {
+  std::string service_cidr = "10.43.0.0/16";
+  int node_port_first = 30000, node_port_last = 32767;
+  std::string advertise_address = "127.0.0.1";   // of the `kubernetes` endpoints
+  int port = 6443;
+  std::string cluster_domain = "cluster.local";
+  std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  std::string git_version = "v1.36.0+skerry", git_commit, build_date;
+  std::string service_account_key;               // PEM private key that signs tokens; empty: a fresh one (tokens die with the process)
+  std::string client_ca;                         // PEM bundle, published for extension servers
+  std::vector<StaticToken> tokens;
+  std::function<std::vector<std::pair<std::string, Result<>>>()> health;
+  std::function<std::string()> metrics;
+};
+
+class ApiServer : public Component {
+ public:
+  // `store` and `registry` outlive it. Built-in kinds are registered already. Loads the caches.
+  static Result<std::unique_ptr<ApiServer>> Create(store::Store& store, Registry& registry, ApiServerOptions options, const Clock& clock = Clock::System(), Random& random = Random::System());
+
+  // Start writes what must exist from the first moment: namespaces, bootstrap policy, the `kubernetes` service. Idempotent.
+  virtual http::Handler& handler() = 0;
+  // A client that acts as `user`; field manager and user agent are `manager`. Owned by the caller, must not outlive the server.
+  virtual std::unique_ptr<Client> NewClient(User user, std::string manager) = 0;
+  virtual Informers& informers() = 0;
+  virtual Engine& engine() = 0;
+  virtual const Authorizer& authorizer() = 0;
+};
+
+}  // namespace skerry::kube

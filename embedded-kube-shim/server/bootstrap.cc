@@ -1,0 +1,150 @@
+#include "embedded-kube-shim/server/bootstrap.h"
+
+#include <array>
+
+#include "core/base/strings.h"
+#include "core/telemetry/log.h"
+#include "embedded-kube-shim/auth/rbac.h"
+
+namespace skerry::kube {
+namespace {
+
+json::Value Named(std::string_view name, std::string_view ns = {}) {
+  auto object = json::Value::Object();
+  object.Set("metadata").Set("name") = name;
+  if (!ns.empty()) object.Set("metadata").Set("namespace") = ns;
+  return object;
+}
+
+Result<> Ensure(const Ctx& ctx, Client& client, std::string_view resource, json::Value object) {
+  const Key key{std::string(object.At({"metadata", "namespace"}).Str()), std::string(object.At({"metadata", "name"}).Str())};
+  if (client.Get(ctx, resource, key)) return {};
+  auto created = client.Create(ctx, resource, std::move(object));
+  if (created || created.error().code() == Code::kAlreadyExists) return {};
+  return std::unexpected(std::move(created).error().Wrap(Cat("create ", resource, " ", key.name)));
+}
+
+bool Contains(const json::Value& list, const json::Value& item) {
+  for (const auto& known : list.Items())
+    if (known == item) return true;
+  return false;
+}
+
+// Adds what a bootstrap object lists and the stored one lacks; an administrator's additions stay.
+Result<> Reconcile(const Ctx& ctx, Client& client, std::string_view resource, json::Value wanted) {
+  const Key key{std::string(wanted.At({"metadata", "namespace"}).Str()), std::string(wanted.At({"metadata", "name"}).Str())};
+  const auto found = client.Get(ctx, resource, key);
+  if (!found) return Ensure(ctx, client, resource, std::move(wanted));
+  if ((*found)->At({"metadata", "annotations", "rbac.authorization.kubernetes.io/autoupdate"}).Str() == "false") return {};
+  auto next = (*found)->Clone();
+  bool changed = false;
+  const bool aggregated = wanted.Find("aggregationRule") != nullptr;
+  for (const std::string_view list : {"rules", "subjects"}) {
+    if (aggregated) continue;   // filled by the aggregation controller
+    for (const auto& item : wanted[list].Items()) {
+      if (Contains(next[list], item)) continue;
+      next.Set(list).Append(item.Clone());
+      changed = true;
+    }
+  }
+  for (const std::string_view map : {"labels", "annotations"}) {
+    for (const auto& [name, value] : wanted.At({"metadata", map}).Members()) {
+      if (next.At({"metadata", map, name}) == value) continue;
+      next.Set("metadata").Set(map).Set(name) = value.Clone();
+      changed = true;
+    }
+  }
+  if (!changed) return {};
+  auto updated = client.Update(ctx, resource, std::move(next));
+  if (updated) return {};
+  return std::unexpected(std::move(updated).error().Wrap(Cat("update ", resource, " ", key.name)));
+}
+
+std::string FirstAddress(std::string_view cidr) {
+  const auto base = cidr.substr(0, cidr.find('/'));
+  const auto dot = base.rfind('.');
+  return Cat(base.substr(0, dot + 1), ParseUint(base.substr(dot + 1)).value_or(0) + 1);
+}
+
+json::Value Port(std::string_view name, std::int64_t port) {
+  auto value = json::Value::Object();
+  value.Set("name") = name;
+  value.Set("port") = port;
+  value.Set("protocol") = "TCP";
+  return value;
+}
+
+Result<> WriteKubernetesService(const Ctx& ctx, Client& client, const ApiServerOptions& options) {
+  auto service = Named("kubernetes", "default");
+  auto& labels = service.Set("metadata").Set("labels");
+  labels.Set("component") = "apiserver";
+  labels.Set("provider") = "kubernetes";
+  auto& spec = service.Set("spec");
+  spec.Set("clusterIP") = FirstAddress(options.service_cidr);
+  auto port = Port("https", 443);
+  port.Set("targetPort") = options.port;
+  spec.Set("ports").Append(std::move(port));
+  TRY_VOID(Ensure(ctx, client, "v1/services", std::move(service)));
+
+  auto endpoints = Named("kubernetes", "default");
+  endpoints.Set("metadata").Set("labels").Set("endpointslice.kubernetes.io/skip-mirror") = "true";
+  auto subset = json::Value::Object();
+  subset.Set("addresses").Append(json::Value::Object()).Set("ip") = options.advertise_address;
+  subset.Set("ports").Append(Port("https", options.port));
+  endpoints.Set("subsets").Append(std::move(subset));
+  auto slice = Named("kubernetes", "default");
+  slice.Set("metadata").Set("labels").Set("kubernetes.io/service-name") = "kubernetes";
+  slice.Set("addressType") = "IPv4";
+  auto endpoint = json::Value::Object();
+  endpoint.Set("addresses").Append(json::Value(options.advertise_address));
+  endpoint.Set("conditions").Set("ready") = true;
+  slice.Set("endpoints").Append(std::move(endpoint));
+  slice.Set("ports").Append(Port("https", options.port));
+  for (auto* object : {&endpoints, &slice}) {
+    const std::string_view resource = object == &slice ? "discovery.k8s.io/v1/endpointslices" : "v1/endpoints";
+    if (const auto found = client.Get(ctx, resource, {"default", "kubernetes"})) {
+      // The address may have changed with a restart.
+      auto next = (*found)->Clone();
+      for (const std::string_view member : {"subsets", "endpoints", "ports"})
+        if (object->Find(member)) next.Set(member) = (*object)[member].Clone();
+      TRY_VOID(client.Update(ctx, resource, std::move(next)));
+    } else {
+      TRY_VOID(client.Create(ctx, resource, std::move(*object)));
+    }
+  }
+  return {};
+}
+
+json::Value PriorityClass(std::string_view name, std::int64_t value, std::string_view description) {
+  auto object = Named(name);
+  object.Set("value") = value;
+  object.Set("description") = description;
+  return object;
+}
+
+}  // namespace
+
+Result<> WriteBootstrapObjects(const Ctx& ctx, Client& client, const ApiServerOptions& options) {
+  for (const std::string_view name : {"kube-system", "kube-public", "kube-node-lease", "default"}) TRY_VOID(Ensure(ctx, client, "v1/namespaces", Named(name)));
+  for (auto& object : BootstrapPolicy()) {
+    const auto kind = object["kind"].Str();
+    const std::string_view resource = kind == "ClusterRole"          ? "rbac.authorization.k8s.io/v1/clusterroles"
+                                      : kind == "ClusterRoleBinding" ? "rbac.authorization.k8s.io/v1/clusterrolebindings"
+                                      : kind == "Role"               ? "rbac.authorization.k8s.io/v1/roles"
+                                                                     : "rbac.authorization.k8s.io/v1/rolebindings";
+    TRY_VOID(Reconcile(ctx, client, resource, std::move(object)));
+  }
+  auto range = Named("kubernetes");
+  range.Set("spec").Set("cidrs").Append(json::Value(options.service_cidr));
+  TRY_VOID(Ensure(ctx, client, "networking.k8s.io/v1/servicecidrs", std::move(range)));
+  TRY_VOID(WriteKubernetesService(ctx, client, options));
+  TRY_VOID(Ensure(ctx, client, "scheduling.k8s.io/v1/priorityclasses",
+                  PriorityClass("system-node-critical", 2000001000, "Used for system critical pods that must not be moved from their current node.")));
+  TRY_VOID(Ensure(ctx, client, "scheduling.k8s.io/v1/priorityclasses",
+                  PriorityClass("system-cluster-critical", 2000000000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.")));
+  auto authentication = Named("extension-apiserver-authentication", "kube-system");
+  authentication.Set("data").Set("client-ca-file") = options.client_ca;
+  return Ensure(ctx, client, "v1/configmaps", std::move(authentication));
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,14 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "embedded-kube-shim/api/resource_def.h"
+
+namespace skerry::kube {
+
+// The apiVersion under which objects of this resource are stored. Kinds that share storage have one form for all.
+std::string StorageApiVersion(const ResourceDef& def);
+// Rewrites an object of `from` into `to` (both "group/version"), in place. Versions that differ in apiVersion alone need no code here.
+void ConvertObject(const ResourceDef& def, std::string_view from, std::string_view to, json::Value& object);
+
+}  // namespace skerry::kube

@@ -1,0 +1,156 @@
+#include "embedded-kube-shim/server/engine.h"
+
+#include <condition_variable>
+#include <mutex>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/conversion.h"
+
+namespace skerry::kube {
+namespace {
+
+constexpr int kMaxAttempts = 12;   // each lost race means that somebody else's write succeeded
+
+}  // namespace
+
+struct Engine::Running {
+  Ctx ctx;
+  std::unique_ptr<WriteOperation> operation;
+  Done done;
+  Attempt attempt;
+  int attempts = 0;
+};
+
+Engine::Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, AdmissionChain chain, const Clock& clock,
+               Random& random, EngineOptions options, Post post)
+    : store_(store), registry_(registry), caches_(caches), authorizer_(authorizer), chain_(std::move(chain)), clock_(clock), random_(random),
+      options_(std::move(options)), post_(std::move(post)) {}
+
+void Engine::Run(const Ctx& ctx, std::unique_ptr<WriteOperation> operation, Done done) {
+  Try(std::make_shared<Running>(Running{ctx, std::move(operation), std::move(done), {}, 0}));
+}
+
+Result<Written> Engine::RunAndWait(const Ctx& ctx, std::unique_ptr<WriteOperation> operation) {
+  // Shared with the callback: a caller whose deadline passes leaves, the write may still commit.
+  struct Wait {
+    std::mutex mutex;
+    std::condition_variable ready;
+    std::optional<Result<Written>> result;
+  };
+  auto wait = std::make_shared<Wait>();
+  Run(ctx, std::move(operation), [wait](Result<Written> result) {
+    std::lock_guard lock(wait->mutex);
+    wait->result.emplace(std::move(result));
+    wait->ready.notify_all();
+  });
+  std::unique_lock lock(wait->mutex);
+  const auto arrived = [&] { return wait->result.has_value(); };
+  if (ctx.deadline == std::chrono::steady_clock::time_point::max()) wait->ready.wait(lock, arrived);
+  else if (!wait->ready.wait_until(lock, ctx.deadline, arrived)) return Fail(Code::kTimeout, "the write was not acknowledged in time");
+  return std::move(*wait->result);
+}
+
+void Engine::Try(std::shared_ptr<Running> run) {
+  auto& op = *run->operation;
+  ++run->attempts;
+  op.warnings = op.decode_warnings;
+  const auto current = op.target.name.empty() ? nullptr : Find(op.target);
+  auto attempt = op.Prepare(*this, run->ctx, current);
+  if (!attempt) {
+    run->done(std::unexpected(std::move(attempt).error()));
+    return;
+  }
+  run->attempt = std::move(*attempt);
+  if (run->attempt.batch.ops.empty()) {
+    auto answer = std::move(run->attempt.answer);
+    answer.warnings = std::move(op.warnings);
+    if (answer.item && !answer.answer) answer.answer = op.Answer(*this, *answer.item);
+    run->done(std::move(answer));
+    return;
+  }
+  auto batch = run->attempt.batch;
+  store_.Submit(std::move(batch), [this, run](Result<store::Outcome> outcome) {
+    // On the commit thread: hand over at once.
+    post_([this, run, outcome = std::move(outcome)]() mutable { Finish(run, std::move(outcome)); });
+  });
+}
+
+void Engine::Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome) {
+  auto& op = *run->operation;
+  if (!outcome) {
+    run->done(std::unexpected(std::move(outcome).error()));
+    return;
+  }
+  if (outcome->conflict) {
+    const bool own = run->attempt.key_expect && *run->attempt.key_expect == outcome->failed_expect;
+    auto again = op.Conflict(own, run->attempts);
+    if (!again) {
+      run->done(std::unexpected(std::move(again).error()));
+    } else if (run->attempts >= kMaxAttempts) {
+      run->done(std::unexpected(ConflictError(op.target.def->group, op.target.def->resource, op.target.name,
+                                              "the object has been modified; please apply your changes to the latest version and try again")));
+    } else {
+      Try(std::move(run));
+    }
+    return;
+  }
+  auto& attempt = run->attempt;
+  auto answer = std::move(attempt.answer);
+  if (!answer.item && !answer.answer && attempt.value) {
+    store::Entry entry{attempt.key, *attempt.value, attempt.created ? attempt.created : outcome->revision, outcome->revision};
+    answer.item = std::make_shared<const Item>(attempt.key.substr(StoragePrefix(*op.target.def).size()), entry);
+  }
+  if (answer.item && !answer.answer) answer.answer = op.Answer(*this, *answer.item);
+  answer.warnings = std::move(op.warnings);
+  run->done(std::move(answer));
+}
+
+ItemPtr Engine::Find(const Target& target) const {
+  const std::string key = target.def->scope == Scope::kNamespaced ? Cat(target.ns, "/", target.name) : target.name;
+  return caches_.For(*target.def).Get(key);
+}
+
+std::shared_ptr<const json::Value> Engine::Read(const Target& target) const {
+  const auto item = Find(target);
+  if (!item) return nullptr;
+  if (item->api_version == target.gvk().api_version()) return item->Object();
+  return std::make_shared<const json::Value>(InVersion(*item, *target.def, target.version));
+}
+
+json::Value Engine::InVersion(const Item& item, const ResourceDef& def, std::string_view version) const {
+  auto object = item.Object()->Clone();
+  const auto wanted = def.Kind(version).api_version();
+  if (item.api_version != wanted) ConvertObject(def, item.api_version, wanted, object);
+  return object;
+}
+
+Bytes Engine::Encode(const Target& target, json::Value object) const {
+  const auto& def = *target.def;
+  if (auto* metadata = object.Find("metadata")) metadata->Erase("resourceVersion");
+  const auto stored = StorageApiVersion(def);
+  const auto requested = target.gvk().api_version();
+  if (stored != requested) ConvertObject(def, requested, stored, object);
+  auto out = json::Value::Object();
+  out.Set("kind") = def.kind;
+  out.Set("apiVersion") = stored;
+  for (auto& [key, value] : object.MutableMembers())
+    if (key != "kind" && key != "apiVersion") out.MutableMembers().push_back({std::move(key), std::move(value)});
+  return Bytes(out.Dump());
+}
+
+std::shared_ptr<const json::Value> Engine::Lookup(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const {
+  const auto prefix = Cat("/", group.empty() ? std::string_view("core") : group, "/", resource, "/");
+  const auto item = caches_.ForPrefix(prefix).Get(ns.empty() ? std::string(name) : Cat(ns, "/", name));
+  return item ? item->Object() : nullptr;
+}
+
+std::vector<std::shared_ptr<const json::Value>> Engine::List(std::string_view group, std::string_view resource, std::string_view ns) const {
+  const auto prefix = Cat("/", group.empty() ? std::string_view("core") : group, "/", resource, "/");
+  std::vector<std::shared_ptr<const json::Value>> out;
+  for (const auto& item : caches_.ForPrefix(prefix).List(ns.empty() ? std::string() : Cat(ns, "/")).items) out.push_back(item->Object());
+  return out;
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,159 @@
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/context.h"
+#include "core/base/random.h"
+#include "embedded-kube-shim/admission/admission.h"
+#include "embedded-kube-shim/api/resource_def.h"
+#include "embedded-kube-shim/auth/rbac.h"
+#include "embedded-kube-shim/cache/object_cache.h"
+#include "embedded-kube-shim/client/client.h"
+#include "store/store.h"
+
+// The one path of every write, for HTTP and for clients of this process. Reads go to the caches directly.
+namespace skerry::kube {
+
+struct Caller {
+  User user;
+  std::string user_agent;
+};
+
+enum class FieldValidation : std::uint8_t { kIgnore, kWarn, kStrict };
+
+// What a write is about.
+struct Target {
+  ResourcePtr def;
+  std::string version;               // as requested; objects are in this version until they are stored
+  std::string ns, name, subresource;
+  const Version& schema_version() const { return *def->FindVersion(version); }
+  GroupVersionKind gvk() const { return def->Kind(version); }
+};
+
+struct WriteOptions {
+  bool dry_run = false;
+  bool force = false;                // server-side apply
+  std::string field_manager;         // empty = from the user agent
+  FieldValidation field_validation = FieldValidation::kWarn;
+};
+
+struct Written {
+  ItemPtr item;                      // as committed (storage version); modified 0 = shown without resourceVersion
+  bool created = false;
+  bool as_status = false;            // a deletion that is answered with a Status; `item` is the last state
+  std::optional<json::Value> answer; // instead of the item: already in the requested version
+  std::vector<std::string> warnings; // also when nothing was written
+};
+
+// One attempt's outcome: what to commit, and what to answer then.
+struct Attempt {
+  store::Batch batch;                // empty ops: nothing to commit (dry run)
+  std::string key;                   // of the object that is answered
+  std::optional<Bytes> value;        // its new content
+  std::optional<std::size_t> key_expect;   // index of the expectation on `key`
+  store::Revision created = 0;       // of an existing object
+  Written answer;                    // item is filled from value and the commit's revision when null
+};
+
+class Engine;
+
+// A write that can be tried again: Prepare sees the object as it is now. One owner at a time; not thread-safe.
+class WriteOperation {
+ public:
+  virtual ~WriteOperation() = default;
+  explicit WriteOperation(Target t) : target(std::move(t)) {}
+  Target target;
+  Caller caller;
+  WriteOptions options;
+  bool resets_managed_fields = false;          // the body asks for managedFields to be forgotten
+  std::vector<std::string> decode_warnings;   // of the body, sent before those of an attempt
+  std::vector<std::string> warnings;
+  // `current` is null when there is none (or when the name is not known yet).
+  virtual Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) = 0;
+  // After a lost race: an error ends the retries (a name that is taken).
+  virtual Result<> Conflict(bool on_own_key, int attempt) = 0;
+  // What to answer instead of the written object, in the requested version.
+  virtual std::optional<json::Value> Answer(const Engine&, const Item& /*written*/) const { return std::nullopt; }
+};
+
+struct EngineOptions {
+  std::string service_cidr = "10.43.0.0/16";
+  int node_port_first = 30000, node_port_last = 32767;
+};
+
+class Engine final : public AdmissionWorld {
+ public:
+  using Done = std::move_only_function<void(Result<Written>)>;
+  using Post = std::function<void(std::move_only_function<void()>)>;   // runs a job on a thread that may work
+  Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, AdmissionChain chain, const Clock& clock,
+         Random& random, EngineOptions options, Post post);
+
+  // `done` is called once, on the calling thread or a posted one.
+  void Run(const Ctx& ctx, std::unique_ptr<WriteOperation> operation, Done done);
+  Result<Written> RunAndWait(const Ctx& ctx, std::unique_ptr<WriteOperation> operation);
+
+  // The stored object in the requested version, with resourceVersion. Null when there is none.
+  std::shared_ptr<const json::Value> Read(const Target& target) const;
+  ItemPtr Find(const Target& target) const;
+  ObjectCache& CacheOf(const ResourceDef& def) const { return caches_.For(def); }
+  // An item in another version than it is stored in.
+  json::Value InVersion(const Item& item, const ResourceDef& def, std::string_view version) const;
+
+  // Steps that operations share.
+  struct WriteContext;
+  Result<Attempt> PrepareCreate(const Ctx& ctx, WriteOperation& op, json::Value object);
+  // `next` is decoded and defaulted, in the requested version.
+  Result<Attempt> PrepareUpdate(const Ctx& ctx, WriteOperation& op, const ItemPtr& current, json::Value next);
+  // Canonical bytes in the storage version, without resourceVersion.
+  Bytes Encode(const Target& target, json::Value object) const;
+
+  class Registry& resources() const { return registry_; }
+  Caches& caches() const { return caches_; }
+  store::Store& store() const { return store_; }
+  const Clock& clock() const { return clock_; }
+  Random& random() const { return random_; }
+  const AdmissionChain& admission() const { return chain_; }
+  const EngineOptions& options() const { return options_; }
+  const Authorizer& authorizer() const { return authorizer_; }
+
+  std::shared_ptr<const json::Value> Lookup(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const override;
+  std::vector<std::shared_ptr<const json::Value>> List(std::string_view group, std::string_view resource, std::string_view ns) const override;
+  Verdict Authorize(const Attributes& attributes) const override { return authorizer_.Authorize(attributes); }
+  const class Registry& registry() const override { return registry_; }
+  std::chrono::system_clock::time_point now() const override { return clock_.Now(); }
+
+ private:
+  struct Running;
+  void Try(std::shared_ptr<Running> run);
+  void Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome);
+
+  store::Store& store_;
+  class Registry& registry_;
+  Caches& caches_;
+  const Authorizer& authorizer_;
+  const AdmissionChain chain_;
+  const Clock& clock_;
+  Random& random_;
+  const EngineOptions options_;
+  const Post post_;
+};
+
+// Operations.
+std::unique_ptr<WriteOperation> NewCreate(Target target, json::Value object);          // decoded, not yet defaulted
+std::unique_ptr<WriteOperation> NewUpdate(Target target, json::Value object);
+struct PatchBody {
+  PatchType type;
+  std::string text;                  // as received; empty when `document` is used
+  json::Value document;
+  bool yaml = false;
+};
+std::unique_ptr<WriteOperation> NewPatch(Target target, PatchBody body);
+std::unique_ptr<WriteOperation> NewDelete(Target target, DeleteOptions options);
+
+}  // namespace skerry::kube

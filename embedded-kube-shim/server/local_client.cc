@@ -1,0 +1,139 @@
+#include "embedded-kube-shim/server/local_client.h"
+
+#include "core/base/strings.h"
+#include "core/text/selector.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/pod_subresources.h"
+#include "embedded-kube-shim/server/scale.h"
+#include "embedded-kube-shim/server/watch_source.h"
+
+namespace skerry::kube {
+namespace {
+
+class LocalClient final : public Client {
+ public:
+  LocalClient(Engine& engine, const Authorizer& authorizer, User user, std::string manager)
+      : engine_(engine), authorizer_(authorizer), user_(std::move(user)), manager_(std::move(manager)) {}
+
+  Result<ObjectPtr> Get(const Ctx&, Resource resource, const Key& key) override {
+    TRY(auto target, Find(resource, key.ns, key.name, {}));
+    TRY_VOID(Allow(target, "get"));
+    auto object = engine_.Read(target);
+    if (!object) return std::unexpected(NotFoundError(target.def->group, target.def->resource, key.name));
+    return object;
+  }
+
+  Result<std::vector<ObjectPtr>> List(const Ctx&, Resource resource, std::string_view ns, std::string_view label_selector) override {
+    TRY(auto target, Find(resource, ns, "", {}));
+    TRY_VOID(Allow(target, "list"));
+    TRY(const auto labels, text::LabelSelector::Parse(label_selector));
+    const auto wanted = target.gvk().api_version();
+    std::vector<ObjectPtr> out;
+    for (const auto& item : engine_.CacheOf(*target.def).List(ns.empty() ? std::string() : Cat(ns, "/")).items) {
+      if (!SelectedBy(*item, labels, {})) continue;
+      out.push_back(item->api_version == wanted ? item->Object() : std::make_shared<const json::Value>(engine_.InVersion(*item, *target.def, target.version)));
+    }
+    return out;
+  }
+
+  Result<ObjectPtr> Create(const Ctx& ctx, Resource resource, json::Value object, std::string_view subresource) override {
+    const std::string ns(object.At({"metadata", "namespace"}).Str()), name(object.At({"metadata", "name"}).Str());
+    TRY(auto target, Find(resource, ns, subresource.empty() ? std::string_view() : std::string_view(name), subresource));
+    TRY_VOID(Allow(target, "create"));
+    if (subresource == "binding") return Write(ctx, target, NewBinding(target, std::move(object)));
+    if (subresource == "eviction") return Write(ctx, target, NewEviction(target, {}));
+    TRY(auto decoded, Decoded(target, std::move(object)));
+    return Write(ctx, target, NewCreate(target, std::move(decoded)));
+  }
+
+  Result<ObjectPtr> Update(const Ctx& ctx, Resource resource, json::Value object, std::string_view subresource) override {
+    const std::string ns(object.At({"metadata", "namespace"}).Str()), name(object.At({"metadata", "name"}).Str());
+    TRY(auto target, Find(resource, ns, name, subresource));
+    TRY_VOID(Allow(target, "update"));
+    if (subresource == "scale") return Write(ctx, target, NewScaleUpdate(target, std::move(object)));
+    TRY(auto decoded, Decoded(target, std::move(object)));
+    return Write(ctx, target, NewUpdate(target, std::move(decoded)));
+  }
+
+  Result<ObjectPtr> Patch(const Ctx& ctx, Resource resource, const Key& key, PatchType type, json::Value patch, std::string_view subresource) override {
+    TRY(auto target, Find(resource, key.ns, key.name, subresource));
+    TRY_VOID(Allow(target, "patch"));
+    PatchBody body;
+    body.type = type;
+    body.document = std::move(patch);
+    auto operation = subresource == "scale" ? NewScalePatch(target, std::move(body)) : NewPatch(target, std::move(body));
+    operation->options.force = type == PatchType::kApply;
+    return Write(ctx, target, std::move(operation));
+  }
+
+  Result<> Delete(const Ctx& ctx, Resource resource, const Key& key, const DeleteOptions& options) override {
+    TRY(auto target, Find(resource, key.ns, key.name, {}));
+    TRY_VOID(Allow(target, "delete"));
+    TRY_VOID(Write(ctx, target, NewDelete(target, options)));
+    return {};
+  }
+
+ private:
+  Result<Target> Find(Resource resource, std::string_view ns, std::string_view name, std::string_view subresource) const {
+    const auto parts = Split(resource, '/');
+    const bool core = parts.size() == 2;
+    ResourcePtr def = parts.size() < 2 ? nullptr : engine_.resources().Find(core ? std::string_view() : parts[0], parts[parts.size() - 2], parts.back());
+    if (!def) return std::unexpected(ResourceNotFoundError());
+    Target target;
+    target.ns = def->scope == Scope::kNamespaced ? ns : std::string_view();
+    target.version = parts[parts.size() - 2];
+    target.name = name;
+    target.subresource = subresource;
+    target.def = std::move(def);
+    return target;
+  }
+
+  Result<> Allow(const Target& target, std::string_view verb) const {
+    Attributes attributes;
+    attributes.user = user_;
+    attributes.verb = verb;
+    attributes.group = target.def->group;
+    attributes.version = target.version;
+    attributes.resource = target.def->resource;
+    attributes.subresource = target.subresource;
+    attributes.ns = target.ns;
+    attributes.name = target.name;
+    const auto verdict = authorizer_.Authorize(attributes);
+    if (verdict.decision == Decision::kAllow) return {};
+    return std::unexpected(ForbiddenFor(attributes, verdict.reason));
+  }
+
+  static Result<json::Value> Decoded(const Target& target, json::Value object) {
+    const auto gvk = target.gvk();
+    object.Set("kind") = gvk.kind;
+    object.Set("apiVersion") = gvk.api_version();
+    TRY(auto decoded, DecodeValue(target.schema_version().schema, std::move(object)));
+    decoded.object.Set("kind") = gvk.kind;
+    decoded.object.Set("apiVersion") = gvk.api_version();
+    return std::move(decoded.object);
+  }
+
+  Result<ObjectPtr> Write(const Ctx& ctx, const Target& target, std::unique_ptr<WriteOperation> operation) {
+    operation->caller = {user_, manager_};
+    operation->options.field_manager = manager_;
+    operation->options.field_validation = FieldValidation::kIgnore;
+    TRY(auto written, engine_.RunAndWait(ctx, std::move(operation)));
+    if (written.answer) return std::make_shared<const json::Value>(std::move(*written.answer));
+    if (!written.item) return std::make_shared<const json::Value>(json::Value::Object());
+    return std::make_shared<const json::Value>(engine_.InVersion(*written.item, *target.def, target.version));
+  }
+
+  Engine& engine_;
+  const Authorizer& authorizer_;
+  const User user_;
+  const std::string manager_;
+};
+
+}  // namespace
+
+std::unique_ptr<Client> NewLocalClient(Engine& engine, const Authorizer& authorizer, User user, std::string manager) {
+  return std::make_unique<LocalClient>(engine, authorizer, std::move(user), std::move(manager));
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,151 @@
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/engine.h"
+#include "embedded-kube-shim/server/patch_apply.h"
+#include "embedded-kube-shim/server/write_steps.h"
+
+// Create, update and patch as operations that can be tried again.
+namespace skerry::kube {
+namespace {
+
+constexpr int kNameAttempts = 8;
+constexpr std::string_view kModified = "the object has been modified; please apply your changes to the latest version and try again";
+
+class Create final : public WriteOperation {
+ public:
+  Create(Target t, json::Value object) : WriteOperation(std::move(t)), object_(std::move(object)) { generated_ = object_.At({"metadata", "name"}).Str().empty(); }
+
+  Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr&) override {
+    auto object = object_.Clone();
+    const auto& version = target.schema_version();
+    TRY_VOID(PlaceInNamespace(target, object));
+    if (generated_) target.name.clear();
+    ApplyDefaults(*target.def, version, object);
+    UpdateManagedFields(*target.def, version.schema, nullptr, object, ManagerInfoOf(engine, *this));
+    return engine.PrepareCreate(ctx, *this, std::move(object));
+  }
+
+  Result<> Conflict(bool on_own_key, int attempt) override {
+    if (!on_own_key) return {};   // something this create depends on moved: look again
+    if (generated_ && attempt < kNameAttempts) return {};
+    return std::unexpected(AlreadyExistsError(target.def->group, target.def->resource, target.name));
+  }
+
+ private:
+  const json::Value object_;
+  bool generated_ = false;
+};
+
+class Update final : public WriteOperation {
+ public:
+  Update(Target t, json::Value object) : WriteOperation(std::move(t)), object_(std::move(object)) {}
+
+  Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
+    const auto& def = *target.def;
+    const auto& version = target.schema_version();
+    auto object = object_.Clone();
+    TRY_VOID(PlaceInNamespace(target, object));
+    creating_ = !current;
+    const auto& metadata = object["metadata"];
+    if (!current) {
+      if (!def.create_on_update || !target.subresource.empty()) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
+      const auto given = metadata["resourceVersion"].Str();
+      if (!given.empty() && given != "0") return std::unexpected(NotFoundError(def.group, def.resource, target.name));
+      if (!metadata["uid"].Str().empty()) return std::unexpected(UidConflict(metadata["uid"].Str(), ""));
+      object.Set("metadata").Erase("resourceVersion");
+      ApplyDefaults(def, version, object);
+      UpdateManagedFields(def, version.schema, nullptr, object, ManagerInfoOf(engine, *this));
+      return engine.PrepareCreate(ctx, *this, std::move(object));
+    }
+    const auto uid = metadata["uid"].Str();
+    if (!uid.empty() && uid != current->uid) return std::unexpected(UidConflict(uid, current->uid));
+    ApplyDefaults(def, version, object);
+    const auto live = engine.InVersion(*current, def, target.version);
+    UpdateManagedFields(def, version.schema, &live, object, ManagerInfoOf(engine, *this));
+    return engine.PrepareUpdate(ctx, *this, current, std::move(object));
+  }
+
+  // The next attempt sees the fresh object: a resourceVersion in the body is then found to be stale.
+  Result<> Conflict(bool, int) override { return {}; }
+
+ private:
+  Error UidConflict(std::string_view wanted, std::string_view found) const {
+    const auto& def = *target.def;
+    return ConflictError(def.group, def.resource, target.name,
+                         Cat("StorageError: invalid object, Code: 4, Key: /registry/", def.group.empty() || !def.custom ? std::string() : def.group + "/", def.resource, "/",
+                             target.ns.empty() ? std::string() : target.ns + "/", target.name,
+                             ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ", wanted, ", UID in object meta: ", found));
+  }
+
+  const json::Value object_;
+  bool creating_ = false;
+};
+
+class Patch final : public WriteOperation {
+ public:
+  Patch(Target t, PatchBody body) : WriteOperation(std::move(t)), body_(std::move(body)) {}
+
+  Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
+    const auto& def = *target.def;
+    const auto& version = target.schema_version();
+    had_version_ = false;
+    if (body_.type == PatchType::kApply) return PrepareApply(engine, ctx, current);
+    if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
+    const auto live = engine.InVersion(*current, def, target.version);
+    TRY(auto next, ApplyPatch(target, body_, live, options.field_validation, warnings));
+    const auto given = next.At({"metadata", "resourceVersion"}).Str();
+    had_version_ = given != live.At({"metadata", "resourceVersion"}).Str();
+    TRY_VOID(CheckIdentity(live, next));
+    ApplyDefaults(def, version, next);
+    UpdateManagedFields(def, version.schema, &live, next, ManagerInfoOf(engine, *this));
+    return engine.PrepareUpdate(ctx, *this, current, std::move(next));
+  }
+
+  Result<> Conflict(bool on_own_key, int attempt) override {
+    if (!on_own_key || (!had_version_ && attempt <= 6)) return {};
+    return std::unexpected(ConflictError(target.def->group, target.def->resource, target.name, kModified));
+  }
+
+ private:
+  Result<> CheckIdentity(const json::Value& live, const json::Value& next) {
+    const auto name = next.At({"metadata", "name"}).Str();
+    if (name != target.name)
+      return std::unexpected(BadRequestError(name.empty() ? std::string("name must be provided") : Cat("the name of the object (", name, ") does not match the name on the URL (", target.name, ")")));
+    static_cast<void>(live);
+    return {};
+  }
+
+  Result<Attempt> PrepareApply(Engine& engine, const Ctx& ctx, const ItemPtr& current) {
+    const auto& def = *target.def;
+    const auto& version = target.schema_version();
+    if (!current && !target.subresource.empty()) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
+    TRY(auto applied, ParseApply(target, body_, options.field_validation, warnings));
+    json::Value live;
+    if (current) live = engine.InVersion(*current, def, target.version);
+    const auto conflicts = options.force ? Conflicts::kForce : Conflicts::kFail;
+    TRY(auto next, ServerSideApply(def, version.schema, current ? &live : nullptr, applied, ManagerInfoOf(engine, *this), conflicts));
+    ApplyDefaults(def, version, next);
+    if (current) {
+      const auto uid = applied.At({"metadata", "uid"}).Str();
+      if (!uid.empty() && uid != current->uid) return std::unexpected(ConflictError(def.group, def.resource, target.name, Cat("Precondition failed: UID in precondition: ", uid, ", UID in object meta: ", current->uid)));
+      return engine.PrepareUpdate(ctx, *this, current, std::move(next));
+    }
+    if (const auto uid = applied.At({"metadata", "uid"}).Str(); !uid.empty())
+      return std::unexpected(ConflictError(def.group, def.resource, target.name, Cat("uid mismatch: the provided object specified uid ", uid, ", and no existing object was found")));
+    next.Set("metadata").Erase("resourceVersion");
+    return engine.PrepareCreate(ctx, *this, std::move(next));
+  }
+
+  const PatchBody body_;
+  bool had_version_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<WriteOperation> NewCreate(Target target, json::Value object) { return std::make_unique<Create>(std::move(target), std::move(object)); }
+std::unique_ptr<WriteOperation> NewUpdate(Target target, json::Value object) { return std::make_unique<Update>(std::move(target), std::move(object)); }
+std::unique_ptr<WriteOperation> NewPatch(Target target, PatchBody body) { return std::make_unique<Patch>(std::move(target), std::move(body)); }
+
+}  // namespace skerry::kube

@@ -1,0 +1,148 @@
+#include "embedded-kube-shim/server/patch_apply.h"
+
+#include <algorithm>
+
+#include "core/base/strings.h"
+#include "core/json/patch.h"
+#include "core/text/yaml.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/api/status.h"
+
+namespace skerry::kube {
+namespace {
+
+Error InvalidPatch(const json::Value& patched, std::string_view why) {
+  FieldErrors errors;
+  errors.push_back({FieldErrorType::kInvalid, "patch", Quote(patched.Dump()), std::string(why)});
+  return InvalidError("", "", "", errors);
+}
+
+Error Rejected() {
+  auto detail = std::make_shared<StatusDetail>();
+  detail->has_details = true;
+  return Error(Code::kInvalid, "the server rejected our request due to an error in our request").WithAttachment(std::move(detail));
+}
+
+void SortMembers(json::Value& object) {
+  if (!object.is_object()) return;
+  auto& members = object.MutableMembers();
+  std::stable_sort(members.begin(), members.end(), [](const json::Member& a, const json::Member& b) { return a.key < b.key; });
+}
+
+// Upstream's patch library re-encodes the objects it opened with sorted members and leaves the others as they were; messages show that text.
+void SortAlong(json::Value& object, std::string_view pointer) {
+  SortMembers(object);
+  json::Value* at = &object;
+  const auto segments = Split(pointer, '/');
+  for (std::size_t i = 1; i + 1 < segments.size(); ++i) {
+    json::Value* next = nullptr;
+    if (at->is_object()) next = at->Find(segments[i]);
+    else if (at->is_array())
+      if (const auto index = ParseUint(segments[i]); index && *index < at->size()) next = &at->MutableItems()[*index];
+    if (!next) return;
+    SortMembers(*next);
+    at = next;
+  }
+}
+
+void SortMerged(json::Value& object, const json::Value& patch) {
+  if (!object.is_object() || !patch.is_object()) return;
+  SortMembers(object);
+  for (const auto& [key, value] : patch.Members())
+    if (auto* member = object.Find(key)) SortMerged(*member, value);
+}
+
+// A patched document as an object of the target, with unknown fields reported the way patches report them.
+Result<json::Value> DecodePatched(const Target& target, json::Value patched, FieldValidation validation, std::vector<std::string>& warnings) {
+  const auto gvk = target.gvk();
+  const auto kind = patched["kind"].Str(), api_version = patched["apiVersion"].Str();
+  if (patched.is_object() && !kind.empty() && !api_version.empty() && (kind != gvk.kind || api_version != gvk.api_version()) && !target.def->custom)
+    return std::unexpected(InvalidPatch(patched, Cat("no kind ", Quote(kind), " is registered for version ", Quote(api_version), " in scheme \"pkg/api/legacyscheme/scheme.go:30\"")));
+  auto decoded = DecodeValue(target.schema_version().schema, patched.Clone());
+  if (!decoded) return std::unexpected(InvalidPatch(patched, decoded.error().message()));
+  if (!decoded->strict_errors.empty()) {
+    if (validation == FieldValidation::kStrict) return std::unexpected(InvalidPatch(patched, Cat("strict decoding error: ", Join(decoded->strict_errors, ", "))));
+    if (validation == FieldValidation::kWarn)
+      for (const auto& error : decoded->strict_errors) warnings.push_back(error);
+  }
+  auto object = std::move(decoded->object);
+  object.Set("kind") = gvk.kind;
+  object.Set("apiVersion") = gvk.api_version();
+  return object;
+}
+
+Result<json::Value> ParseText(const PatchBody& body) {
+  if (body.text.empty() && !body.document.is_null()) return body.document.Clone();
+  json::Value value;
+  std::string error;
+  if (!json::Value::Parse(body.text, &value, &error)) return std::unexpected(BadRequestError(Cat("error decoding patch: ", error)));
+  return value;
+}
+
+Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
+  json::PatchOptions options;
+  options.type_name = "handlers.jsonPatchOp";
+  auto patch = json::ParsePatch(body.text.empty() ? body.document.Dump() : body.text, options);
+  if (!patch) {
+    if (patch.error().code() == Code::kTooLarge) {
+      auto detail = std::make_shared<StatusDetail>();
+      detail->http = 413;
+      detail->reason = "RequestEntityTooLarge";
+      return std::unexpected(Error(Code::kTooLarge, Cat("Request entity too large: ", patch.error().message())).WithAttachment(std::move(detail)));
+    }
+    return std::unexpected(BadRequestError(Cat("error decoding patch: ", patch.error().message())));
+  }
+  auto patched = json::ApplyPatch(live.Clone(), *patch, options);
+  if (!patched) return std::unexpected(Rejected());
+  for (const auto& operation : patch->Items()) {
+    SortAlong(*patched, operation["path"].Str());
+    if (const auto* from = operation.Find("from")) SortAlong(*patched, from->Str());
+  }
+  return DecodePatched(target, std::move(*patched), validation, warnings);
+}
+
+}  // namespace
+
+Result<json::Value> ApplyPatch(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
+  if (body.type == PatchType::kJson) return ApplyJson(target, body, live, validation, warnings);
+  TRY(auto patch, ParseText(body));
+  if (!patch.is_object())
+    return std::unexpected(BadRequestError(Cat("error decoding patch: json: cannot unmarshal ", patch.is_array() ? "array" : patch.is_string() ? "string" : patch.is_bool() ? "bool" : "number",
+                                               " into Go value of type map[string]interface {}")));
+  if (body.type == PatchType::kMerge) {
+    auto patched = json::MergePatch(live.Clone(), patch);
+    SortMerged(patched, patch);
+    return DecodePatched(target, std::move(patched), validation, warnings);
+  }
+  TRY(auto merged, StrategicMerge(target.schema_version().schema, live, patch));
+  return DecodePatched(target, std::move(merged), validation, warnings);
+}
+
+Result<json::Value> ParseApply(const Target& target, const PatchBody& body, FieldValidation validation, std::vector<std::string>& warnings) {
+  const auto gvk = target.gvk();
+  json::Value applied;
+  std::vector<text::YamlDuplicate> duplicates;
+  if (body.text.empty()) {
+    applied = body.document.Clone();
+  } else {
+    text::YamlOptions options;
+    options.duplicates = &duplicates;
+    auto parsed = text::ParseYaml(body.text, options);
+    if (!parsed) return std::unexpected(BadRequestError(Cat("error decoding YAML: ", parsed.error().message())));
+    applied = std::move(*parsed);
+  }
+  if (!duplicates.empty()) {
+    std::vector<std::string> texts;
+    for (const auto& duplicate : duplicates) texts.push_back(duplicate.Text());
+    if (validation == FieldValidation::kStrict) return std::unexpected(BadRequestError(Cat("error strict decoding YAML: ", Join(texts, ", "))));
+    if (validation == FieldValidation::kWarn) warnings.insert(warnings.end(), texts.begin(), texts.end());
+  }
+  if (!applied.is_object()) return std::unexpected(BadRequestError("error decoding YAML: the body is no object"));
+  const auto kind = applied["kind"].Str(), api_version = applied["apiVersion"].Str();
+  if (kind.empty() || api_version.empty()) return std::unexpected(BadRequestError(Cat("invalid object type: /, Kind=")));
+  if (kind != gvk.kind) return std::unexpected(BadRequestError(Cat("incorrect kind ", kind)));
+  return applied;
+}
+
+}  // namespace skerry::kube

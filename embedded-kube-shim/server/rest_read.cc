@@ -1,0 +1,267 @@
+#include <algorithm>
+
+#include "core/base/strings.h"
+#include "core/text/selector.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/field_selector.h"
+#include "embedded-kube-shim/server/rest.h"
+#include "embedded-kube-shim/server/watch_source.h"
+
+// Get, list and watch.
+namespace skerry::kube {
+namespace {
+
+struct Selection {
+  std::string key_prefix;
+  text::LabelSelector labels;
+  FieldSelector fields;
+  bool everything() const { return labels.empty() && fields.empty(); }
+};
+
+Result<Selection> SelectionOf(const RestRequest& request, const ListOptions& options) {
+  const auto& target = request.target;
+  Selection selection;
+  if (target.def->scope == Scope::kNamespaced && !target.ns.empty()) selection.key_prefix = target.ns + "/";
+  TRY(selection.labels, text::LabelSelector::Parse(options.label_selector));
+  TRY(selection.fields, FieldSelector::Parse(options.field_selector, *target.def, target.version));
+  return selection;
+}
+
+Error TooLargeVersion(store::Revision asked, store::Revision current) {
+  auto detail = std::make_shared<StatusDetail>();
+  detail->http = 504;
+  detail->reason = "Timeout";
+  detail->has_details = true;
+  detail->retry_after_seconds = 1;
+  return Error(Code::kTimeout, Cat("Timeout: Too large resource version: ", asked, ", current: ", current))
+      .WithCause({"", "ResourceVersionTooLarge", "Too large resource version"})
+      .WithAttachment(std::move(detail));
+}
+
+struct Listing {
+  std::vector<ItemPtr> items;
+  ListMeta meta;
+};
+
+Error ExpiredContinue(const Engine& engine, const ContinueToken& token) {
+  static_cast<void>(engine);
+  // The client may go on from here without consistency; upstream puts that token into the Status.
+  return ExpiredError(
+      Cat("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to "
+          "retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk "
+          "was returned and now may show up in the list.",
+          token.start.substr(0, 0)));
+}
+
+Result<ObjectCache::Snapshot> SnapshotAt(const Engine& engine, const ResourceDef& def, std::string_view prefix, store::Revision revision) {
+  auto& cache = engine.CacheOf(def);
+  if (auto snapshot = cache.ListAt(prefix, revision)) return snapshot;
+  // Older than the cache remembers: the store's own history.
+  const auto storage_prefix = StoragePrefix(def);
+  store::ListOptions options;
+  options.at = revision;
+  TRY(auto page, engine.store().List(Cat(storage_prefix, prefix), options));
+  ObjectCache::Snapshot snapshot;
+  snapshot.revision = revision;
+  for (const auto& entry : page.entries) snapshot.items.push_back(std::make_shared<const Item>(entry.key.substr(storage_prefix.size()), entry));
+  return snapshot;
+}
+
+Result<Listing> ListItems(const Engine& engine, const RestRequest& request, const ListOptions& options) {
+  const auto& def = *request.target.def;
+  TRY(auto selection, SelectionOf(request, options));
+  auto& cache = engine.CacheOf(def);
+  ObjectCache::Snapshot snapshot;
+  std::string start;
+  std::int64_t limit = std::max<std::int64_t>(options.limit, 0);
+  if (!options.continue_token.empty()) {
+    if (!options.resource_version.empty() && options.resource_version != "0")
+      return std::unexpected(BadRequestError("specifying resource version is not allowed when using continue"));
+    TRY(auto token, DecodeContinue(options.continue_token));
+    start = token.start.substr(token.start.front() == '/' ? 1 : 0);
+    if (token.revision < 0) {
+      snapshot = cache.List(selection.key_prefix);
+    } else {
+      if (token.revision > engine.caches().revision()) return std::unexpected(TooLargeVersion(token.revision, engine.caches().revision()));
+      auto at = SnapshotAt(engine, def, selection.key_prefix, token.revision);
+      if (!at) return std::unexpected(ExpiredContinue(engine, token));
+      snapshot = std::move(*at);
+    }
+  } else {
+    TRY(const auto asked, ParseResourceVersion(options.resource_version, VersionUse::kList));
+    const auto current = engine.caches().revision();
+    if (asked > current) return std::unexpected(TooLargeVersion(asked, current));
+    const bool exact = options.resource_version_match == "Exact" || (asked > 0 && limit > 0 && options.resource_version_match.empty());
+    if (exact && asked > 0) {
+      auto at = SnapshotAt(engine, def, selection.key_prefix, asked);
+      if (!at) return std::unexpected(ExpiredError("The resourceVersion for the provided list is too old."));
+      snapshot = std::move(*at);
+    } else {
+      snapshot = cache.List(selection.key_prefix);
+      if (options.resource_version == "0") limit = 0;   // served from the watch cache upstream, which ignores it
+    }
+  }
+  Listing listing;
+  listing.meta.revision = snapshot.revision;
+  const auto first = start.empty() ? snapshot.items.begin()
+                                   : std::lower_bound(snapshot.items.begin(), snapshot.items.end(), Cat(selection.key_prefix, start), [](const ItemPtr& item, const std::string& key) { return item->key < key; });
+  auto it = first;
+  for (; it != snapshot.items.end(); ++it) {
+    if (limit > 0 && static_cast<std::int64_t>(listing.items.size()) == limit) break;
+    if (SelectedBy(**it, selection.labels, selection.fields)) listing.items.push_back(*it);
+  }
+  if (it != snapshot.items.end()) {
+    // Only what may still match makes another page worth asking for.
+    const auto next_match = std::find_if(it, snapshot.items.end(), [&](const ItemPtr& item) { return SelectedBy(*item, selection.labels, selection.fields); });
+    if (next_match != snapshot.items.end() || selection.everything()) {
+      const std::string last = listing.items.back()->key.substr(selection.key_prefix.size());
+      listing.meta.continue_token = EncodeContinue({snapshot.revision, Cat("/", last, '\0')});
+      if (selection.everything()) listing.meta.remaining = snapshot.items.end() - it;
+    }
+  }
+  return listing;
+}
+
+}  // namespace
+
+Encoder EncoderFor(const Engine& engine, const RestRequest& request, Output output, Result<>* include_ok) {
+  const auto include = request.http->Query("includeObject");
+  IncludeObject kind = IncludeObject::kMetadata;
+  if (include == "None") kind = IncludeObject::kNone;
+  else if (include == "Object") kind = IncludeObject::kObject;
+  else if (!include.empty() && include != "Metadata" && output.shape == Shape::kTable)
+    *include_ok = std::unexpected(BadRequestError(Cat("Unable to convert to Table as requested: includeObject: Invalid value: ", Quote(include), ": must be 'Metadata', 'Object', 'None', or empty")));
+  return Encoder(engine, request.target.def, request.target.version, std::move(output), kind);
+}
+
+Result<http::Reply> Rest::Get(const RestRequest& request) {
+  const auto& target = request.target;
+  TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+  Result<> include;
+  const auto encoder = EncoderFor(engine_, request, std::move(output), &include);
+  TRY(const auto asked, ParseResourceVersion(request.http->Query("resourceVersion"), VersionUse::kWatch));
+  if (asked > engine_.caches().revision()) return std::unexpected(TooLargeVersion(asked, engine_.caches().revision()));
+  const auto item = engine_.Find(target);
+  if (!item) return std::unexpected(NotFoundError(target.def->group, target.def->resource, target.name));
+  TRY_VOID(include);
+  TRY(auto response, encoder.One(200, *item));
+  return http::Reply(std::move(response));
+}
+
+Result<http::Reply> Rest::List(const RestRequest& request) {
+  TRY(auto output, Negotiate(*request.http, MediaScope::kWatchable));
+  TRY(const auto options, ParseListOptions(*request.http));
+  TRY_VOID(ValidateListOptions(options, false));
+  Result<> include;
+  const auto encoder = EncoderFor(engine_, request, std::move(output), &include);
+  TRY(auto listing, ListItems(engine_, request, options));
+  TRY_VOID(include);
+  TRY(auto response, encoder.List(listing.items, listing.meta));
+  return http::Reply(std::move(response));
+}
+
+Result<http::Reply> Rest::Watch(const RestRequest& request) {
+  const auto& def = *request.target.def;
+  TRY(auto output, Negotiate(*request.http, MediaScope::kWatchable));
+  TRY(auto options, ParseListOptions(*request.http));
+  TRY_VOID(ValidateListOptions(options, true));
+  if (request.info.legacy_watch && !request.info.name.empty() && options.field_selector.empty()) options.field_selector = Cat("metadata.name=", request.info.name);
+  Result<> include;
+  auto encoder = EncoderFor(engine_, request, std::move(output), &include);
+  TRY(auto selection, SelectionOf(request, options));
+  TRY_VOID(include);
+  TRY(const auto asked, ParseResourceVersion(options.resource_version, VersionUse::kWatch));
+  auto& cache = engine_.CacheOf(def);
+  const auto current = cache.revision();
+  if (asked > current && options.send_initial_events.value_or(false)) return std::unexpected(TooLargeVersion(asked, current));
+  WatchPlan plan;
+  plan.key_prefix = selection.key_prefix;
+  plan.labels = std::move(selection.labels);
+  plan.fields = std::move(selection.fields);
+  plan.bookmarks = options.allow_watch_bookmarks;
+  const auto seconds = options.timeout_seconds.value_or(0);
+  const auto span = seconds > 0 ? std::chrono::seconds(std::min<std::int64_t>(seconds, 24 * 3600)) : std::chrono::seconds(1800 + engine_.random().Below(1800));
+  plan.deadline = std::chrono::steady_clock::now() + span;
+  const bool synthetic = options.send_initial_events ? *options.send_initial_events : asked == 0;
+  std::unique_ptr<Subscription> subscription;
+  if (synthetic) {
+    ObjectCache::Snapshot snapshot;
+    subscription = cache.ListAndSubscribe(plan.key_prefix, &snapshot);
+    plan.initial = std::move(snapshot.items);
+    plan.initial_revision = snapshot.revision;
+    plan.initial_events_end = options.send_initial_events.value_or(false) && plan.bookmarks;
+  } else if (asked == 0) {
+    ObjectCache::Snapshot snapshot;   // from now on, without what there is
+    subscription = cache.ListAndSubscribe("\x7f", &snapshot);
+    plan.initial_revision = snapshot.revision;
+  } else {
+    auto subscribed = cache.Subscribe(asked);
+    if (!subscribed) return std::unexpected(ExpiredError(std::string(subscribed.error().message())));
+    subscription = std::move(*subscribed);
+    plan.initial_revision = asked;
+  }
+  http::Streaming streaming;
+  streaming.headers.push_back({"Content-Type", encoder.watch_media_type()});
+  streaming.headers.push_back({"Cache-Control", "no-cache, private"});
+  streaming.source = NewWatchSource(std::move(encoder), std::move(plan), std::move(subscription), timers_);
+  return http::Reply(std::move(streaming));
+}
+
+void Rest::DeleteCollection(RestRequest request, RestDone done) {
+  // The deletions are submitted together and commit in groups; the last one to finish answers.
+  struct Pending {
+    std::mutex mutex;
+    std::size_t left = 0;
+    std::optional<Error> failed;
+    std::vector<std::string> warnings;
+    RestDone done;
+    std::function<Result<http::Reply>()> answer;
+  };
+  auto prepare = [&]() -> Result<std::pair<Listing, Encoder>> {
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(const auto options, ParseListOptions(*request.http));
+    TRY_VOID(ValidateListOptions(options, false));
+    Result<> include;
+    auto encoder = EncoderFor(engine_, request, std::move(output), &include);
+    TRY(auto listing, ListItems(engine_, request, options));
+    TRY_VOID(include);
+    return std::pair(std::move(listing), std::move(encoder));
+  };
+  auto parsed = ParseDeleteOptions(*request.http);
+  if (!parsed) return done(std::unexpected(std::move(parsed).error()));
+  auto prepared = prepare();
+  if (!prepared) return done(std::unexpected(std::move(prepared).error()));
+  auto& [listing, encoder] = *prepared;
+  listing.meta.continue_token.clear();
+  listing.meta.remaining.reset();
+  auto items = listing.items;
+  auto pending = std::make_shared<Pending>();
+  pending->done = std::move(done);
+  pending->answer = [shown = std::move(listing), encode = std::move(encoder)]() -> Result<http::Reply> {
+    TRY(auto response, encode.List(shown.items, shown.meta));
+    return http::Reply(std::move(response));
+  };
+  if (items.empty()) return pending->done(pending->answer());
+  pending->left = items.size();
+  for (const auto& item : items) {
+    Target target = request.target;
+    target.ns = item->ns;
+    target.name = item->name;
+    auto operation = NewServerDelete(std::move(target), *parsed);
+    operation->caller = request.caller;
+    operation->options.dry_run = !parsed->dry_run.empty();
+    engine_.Run(request.ctx, std::move(operation), [pending](Result<Written> written) {
+      bool last = false;
+      {
+        std::lock_guard lock(pending->mutex);
+        if (!written && written.error().code() != Code::kNotFound && !pending->failed) pending->failed.emplace(written.error().Clone());
+        last = --pending->left == 0;
+      }
+      if (!last) return;
+      if (pending->failed) pending->done(std::unexpected(std::move(*pending->failed)));
+      else pending->done(pending->answer());
+    });
+  }
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,245 @@
+#include "core/base/strings.h"
+#include "core/text/yaml.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/rest.h"
+#include "embedded-kube-shim/server/virtual.h"
+
+// Create, update, patch and delete: from a request to an operation, from its outcome to an answer.
+namespace skerry::kube {
+namespace {
+
+json::Value DeletedStatus(const Target& target, const Item& item) {
+  auto status = json::Value::Object();
+  status.Set("kind") = "Status";
+  status.Set("apiVersion") = "v1";
+  status.Set("metadata") = json::Value::Object();
+  status.Set("status") = "Success";
+  auto& details = status.Set("details");
+  details.Set("name") = item.name;
+  if (!target.def->group.empty()) details.Set("group") = target.def->group;
+  details.Set("kind") = target.def->resource;
+  if (!item.uid.empty()) details.Set("uid") = item.uid;
+  return status;
+}
+
+Error UnsupportedPatch() {
+  auto detail = std::make_shared<StatusDetail>();
+  detail->http = 415;
+  detail->reason = "UnsupportedMediaType";
+  detail->has_details = true;
+  return Error(Code::kUnsupported, "415: Unsupported Media Type").WithAttachment(std::move(detail));
+}
+
+}  // namespace
+
+Result<PatchBody> ParsePatchBody(const RestRequest& request) {
+  const auto media = ParseMediaType(request.http->Get("Content-Type"));
+  PatchBody body;
+  body.text = request.http->body;
+  if (media.type == "application/json-patch+json") body.type = PatchType::kJson;
+  else if (media.type == "application/merge-patch+json") body.type = PatchType::kMerge;
+  else if (media.type == "application/strategic-merge-patch+json" && !request.target.def->custom) body.type = PatchType::kStrategic;
+  else if (media.type == "application/apply-patch+yaml") body.type = PatchType::kApply, body.yaml = true;
+  else return std::unexpected(UnsupportedPatch());
+  return body;
+}
+
+Result<json::Value> ReadBody(const RestRequest& request, SchemaPtr schema, const GroupVersionKind& expected, FieldValidation validation, std::vector<std::string>& warnings, bool* resets_managed) {
+  TRY(const auto encoding, RequestEncoding(*request.http));
+  TRY(auto decoded, DecodeBody(expected, schema, encoding, request.http->body));
+  const auto& gvk = decoded.gvk;
+  if (!gvk.kind.empty() && (gvk.kind != expected.kind || gvk.version != expected.version || gvk.group != expected.group)) {
+    if (gvk.kind == expected.kind)
+      return std::unexpected(BadRequestError(Cat("the API version in the data (", gvk.api_version(), ") does not match the expected API version (", expected.api_version(), ")")));
+    return std::unexpected(BadRequestError(Cat(gvk.kind, " in version \"", gvk.version, "\" cannot be handled as a ", expected.kind, ": converting (", gvk.version, ".", gvk.kind, ") to (",
+                                               expected.group.empty() ? std::string("core") : expected.group.substr(0, expected.group.find('.')), ".", expected.kind, "): unknown conversion")));
+  }
+  if (!decoded.strict_errors.empty()) {
+    if (validation == FieldValidation::kStrict) return std::unexpected(StrictDecodingError(expected, decoded));
+    if (validation == FieldValidation::kWarn)
+      for (const auto& error : decoded.strict_errors) warnings.push_back(error);
+  }
+  if (resets_managed) *resets_managed = false;
+  auto object = std::move(decoded.object);
+  object.Set("kind") = expected.kind;
+  object.Set("apiVersion") = expected.api_version();
+  return object;
+}
+
+Result<WriteOptions> ParseWriteOptions(const http::Request& request, std::string_view options_kind) {
+  WriteOptions options;
+  FieldErrors errors;
+  std::vector<std::string> dry_run;
+  for (const auto value : request.QueryAll("dryRun"))
+    if (!value.empty()) dry_run.emplace_back(value);
+  if (!dry_run.empty() && (dry_run.size() != 1 || dry_run[0] != "All")) {
+    auto shown = json::Value::Array();
+    for (const auto& value : dry_run) shown.Append(value);
+    errors.push_back({FieldErrorType::kNotSupported, "dryRun", shown.Dump(), "supported values: \"All\""});
+  }
+  options.dry_run = !dry_run.empty();
+  options.field_manager = request.Query("fieldManager");
+  if (options.field_manager.size() > 128) errors.push_back({FieldErrorType::kTooLong, "fieldManager", "", "may not be more than 128 bytes"});
+  for (std::size_t i = 0; i < options.field_manager.size() && i < 128; ++i) {
+    const auto c = static_cast<unsigned char>(options.field_manager[i]);
+    if (c < 0x20 || c == 0x7f) {
+      errors.push_back({FieldErrorType::kInvalid, "fieldManager", Quote(options.field_manager), "should only contain printable characters"});
+      break;
+    }
+  }
+  const auto validation = request.Query("fieldValidation");
+  if (validation == "Strict") options.field_validation = FieldValidation::kStrict;
+  else if (validation == "Ignore") options.field_validation = FieldValidation::kIgnore;
+  else if (!validation.empty() && validation != "Warn")
+    errors.push_back({FieldErrorType::kNotSupported, "fieldValidation", Quote(validation), "supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""});
+  options.force = QueryFlag(request, "force");
+  if (errors.empty()) return options;
+  return std::unexpected(InvalidError("meta.k8s.io", options_kind, "", errors));
+}
+
+Result<ServerDeleteOptions> ParseDeleteOptions(const http::Request& request) {
+  ServerDeleteOptions options;
+  if (!request.body.empty()) {
+    TRY(const auto encoding, RequestEncoding(request));
+    if (encoding == Encoding::kProtobuf) {
+      TRY_VOID(ParseProtobufEnvelope(request.body));
+    }
+    TRY(auto decoded, Decode(FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"), encoding, request.body));
+    if (!decoded.gvk.kind.empty() && decoded.gvk.kind != "DeleteOptions")
+      return std::unexpected(BadRequestError(Cat("decoded object cannot be converted to DeleteOptions")));
+    const auto& body = decoded.object;
+    if (const auto* grace = body.Find("gracePeriodSeconds"); grace && grace->is_int()) options.grace_seconds = grace->Int();
+    if (const auto* orphan = body.Find("orphanDependents"); orphan && orphan->is_bool()) options.orphan_dependents = orphan->Bool();
+    if (const auto* policy = body.Find("propagationPolicy"); policy && policy->is_string()) options.propagation = policy->Str();
+    const auto& preconditions = body["preconditions"];
+    if (const auto* uid = preconditions.Find("uid"); uid && uid->is_string()) options.uid = uid->Str();
+    if (const auto* version = preconditions.Find("resourceVersion"); version && version->is_string()) options.resource_version = version->Str();
+    for (const auto& value : body["dryRun"].Items()) options.dry_run.emplace_back(value.Str());
+  } else {
+    if (const auto grace = request.Query("gracePeriodSeconds"); !grace.empty()) {
+      TRY(options.grace_seconds, ParseGoInt(grace));
+    }
+    if (request.HasQuery("orphanDependents")) options.orphan_dependents = QueryFlag(request, "orphanDependents");
+    if (const auto policy = request.Query("propagationPolicy"); !policy.empty()) options.propagation = policy;
+    for (const auto value : request.QueryAll("dryRun"))
+      if (!value.empty()) options.dry_run.emplace_back(value);
+  }
+  TRY_VOID(ValidateDeleteOptions(options));
+  return options;
+}
+
+void Rest::Run(std::shared_ptr<RestRequest> request, Output output, std::unique_ptr<WriteOperation> operation, int status, RestDone done) {
+  operation->caller = request->caller;
+  const auto ctx = request->ctx;
+  engine_.Run(ctx, std::move(operation), [this, request, output = std::move(output), status, done = std::move(done)](Result<Written> written) mutable {
+    if (!written) return done(std::unexpected(std::move(written).error()));
+    auto respond = [&]() -> Result<http::Reply> {
+      if (written->as_status) {
+        auto response = EncodeValue(output, 200, DeletedStatus(request->target, *written->item));
+        AddWarnings(response.headers, written->warnings);
+        return http::Reply(std::move(response));
+      }
+      const int code = written->created ? 201 : status;
+      if (written->answer) {
+        auto response = EncodeValue(output, code, *written->answer);
+        AddWarnings(response.headers, written->warnings);
+        return http::Reply(std::move(response));
+      }
+      Result<> include;
+      const auto encoder = EncoderFor(engine_, *request, output, &include);
+      TRY_VOID(include);
+      TRY(auto response, encoder.One(code, *written->item));
+      AddWarnings(response.headers, written->warnings);
+      return http::Reply(std::move(response));
+    };
+    done(respond());
+  });
+}
+
+void Rest::Create(RestRequest request, RestDone done) {
+  auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto options, ParseWriteOptions(*request.http, "CreateOptions"));
+    std::vector<std::string> warnings;
+    TRY(auto object, ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, warnings));
+    auto operation = NewCreate(request.target, std::move(object));
+    operation->options = std::move(options);
+    operation->decode_warnings = std::move(warnings);
+    return std::pair(std::move(output), std::move(operation));
+  };
+  auto prepared = prepare();
+  if (!prepared) return done(std::unexpected(std::move(prepared).error()));
+  Run(std::make_shared<RestRequest>(std::move(request)), std::move(prepared->first), std::move(prepared->second), 201, std::move(done));
+}
+
+void Rest::Update(RestRequest request, RestDone done) {
+  auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto options, ParseWriteOptions(*request.http, "UpdateOptions"));
+    std::vector<std::string> warnings;
+    TRY(auto object, ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, warnings));
+    const auto name = object.At({"metadata", "name"}).Str();
+    if (name != request.target.name)
+      return std::unexpected(BadRequestError(name.empty() ? std::string("name must be provided")   // upstream's words for an absent one, too
+                                                          : Cat("the name of the object (", name, ") does not match the name on the URL (", request.target.name, ")")));
+    auto operation = NewUpdate(request.target, std::move(object));
+    operation->options = std::move(options);
+    operation->decode_warnings = std::move(warnings);
+    return std::pair(std::move(output), std::move(operation));
+  };
+  auto prepared = prepare();
+  if (!prepared) return done(std::unexpected(std::move(prepared).error()));
+  Run(std::make_shared<RestRequest>(std::move(request)), std::move(prepared->first), std::move(prepared->second), 200, std::move(done));
+}
+
+void Rest::Patch(RestRequest request, RestDone done) {
+  auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
+    TRY(auto body, ParsePatchBody(request));
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto options, ParseWriteOptions(*request.http, "PatchOptions"));
+    FieldErrors errors;
+    if (body.type == PatchType::kApply) {
+      if (options.field_manager.empty()) errors.push_back({FieldErrorType::kRequired, "fieldManager", "", "is required for apply patch"});
+    } else if (request.http->HasQuery("force")) {
+      errors.push_back({FieldErrorType::kForbidden, "force", "", "may not be specified for non-apply patch"});
+    }
+    if (!errors.empty()) return std::unexpected(InvalidError("meta.k8s.io", "PatchOptions", "", errors));
+    auto operation = NewPatch(request.target, std::move(body));
+    operation->options = std::move(options);
+    return std::pair(std::move(output), std::move(operation));
+  };
+  auto prepared = prepare();
+  if (!prepared) return done(std::unexpected(std::move(prepared).error()));
+  Run(std::make_shared<RestRequest>(std::move(request)), std::move(prepared->first), std::move(prepared->second), 200, std::move(done));
+}
+
+void Rest::Delete(RestRequest request, RestDone done) {
+  auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto options, ParseDeleteOptions(*request.http));
+    const bool dry_run = !options.dry_run.empty();
+    auto operation = NewServerDelete(request.target, std::move(options));
+    operation->options.dry_run = dry_run;
+    return std::pair(std::move(output), std::move(operation));
+  };
+  auto prepared = prepare();
+  if (!prepared) return done(std::unexpected(std::move(prepared).error()));
+  Run(std::make_shared<RestRequest>(std::move(request)), std::move(prepared->first), std::move(prepared->second), 200, std::move(done));
+}
+
+void Rest::Serve(RestRequest request, RestDone done) {
+  const auto verb = request.info.verb;
+  if (IsVirtual(request)) return ServeVirtual(*this, std::move(request), std::move(done));
+  if (verb == "get") return done(Get(request));
+  if (verb == "list") return done(List(request));
+  if (verb == "watch") return done(Watch(request));
+  if (verb == "create") return Create(std::move(request), std::move(done));
+  if (verb == "update") return Update(std::move(request), std::move(done));
+  if (verb == "patch") return Patch(std::move(request), std::move(done));
+  if (verb == "delete") return Delete(std::move(request), std::move(done));
+  if (verb == "deletecollection") return DeleteCollection(std::move(request), std::move(done));
+  done(std::unexpected(MethodNotAllowedError()));
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,181 @@
+#include "embedded-kube-shim/server/scale.h"
+
+#include <algorithm>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/patch_apply.h"
+#include "embedded-kube-shim/server/write_steps.h"
+
+namespace skerry::kube {
+namespace {
+
+const GroupVersionKind kScale{"autoscaling", "v1", "Scale"};
+
+SchemaPtr ScaleSchema() { return FindBuiltinSchema("io.k8s.api.autoscaling.v1.Scale"); }
+
+const json::Value* At(const json::Value& object, std::string_view path) {
+  const json::Value* at = &object;
+  for (const auto segment : Split(path.substr(path.starts_with('.') ? 1 : 0), '.')) {
+    at = at->Find(segment);
+    if (!at) return nullptr;
+  }
+  return at;
+}
+
+json::Value& SetAt(json::Value& object, std::string_view path) {
+  json::Value* at = &object;
+  for (const auto segment : Split(path.substr(path.starts_with('.') ? 1 : 0), '.')) at = &at->Set(segment);
+  return *at;
+}
+
+ScalePaths PathsOf(const Target& target) {
+  const auto& version = target.schema_version();
+  return version.scale ? *version.scale : ScalePaths{".spec.replicas", ".status.replicas", ""};
+}
+
+// A label selector in text form: what autoscalers list pods by.
+std::string SelectorText(const json::Value& selector) {
+  std::vector<std::string> terms;
+  const auto* labels = selector.Find("matchLabels");
+  const bool structured = labels || selector.Find("matchExpressions");
+  for (const auto& [key, value] : (structured ? selector["matchLabels"] : selector).Members()) terms.push_back(Cat(key, "=", value.Str()));
+  for (const auto& expression : selector["matchExpressions"].Items()) {
+    const auto key = expression["key"].Str(), op = expression["operator"].Str();
+    std::vector<std::string> values;
+    for (const auto& value : expression["values"].Items()) values.emplace_back(value.Str());
+    if (op == "Exists") terms.emplace_back(key);
+    else if (op == "DoesNotExist") terms.push_back(Cat("!", key));
+    else terms.push_back(Cat(key, op == "In" ? " in (" : " notin (", Join(values, ","), ")"));
+  }
+  std::sort(terms.begin(), terms.end());
+  return Join(terms, ",");
+}
+
+class ScaleOperation final : public WriteOperation {
+ public:
+  ScaleOperation(Target t, json::Value scale, std::optional<PatchBody> patch) : WriteOperation(std::move(t)), scale_(std::move(scale)), patch_(std::move(patch)) {}
+
+  Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
+    const auto& def = *target.def;
+    const auto& version = target.schema_version();
+    if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
+    const auto live = engine.InVersion(*current, def, target.version);
+    json::Value wanted = scale_.Clone();
+    if (patch_) {
+      const auto shown = ScaleOf(target, live);
+      auto scale_target = target;
+      scale_target.def = ScaleDef();
+      scale_target.version = "v1";
+      if (patch_->type == PatchType::kApply) {
+        TRY(wanted, ParseApply(scale_target, *patch_, options.field_validation, warnings));
+        if (!wanted["metadata"].Find("resourceVersion")) wanted.Set("metadata");
+      } else {
+        TRY(wanted, ApplyPatch(scale_target, *patch_, shown, options.field_validation, warnings));
+      }
+    }
+    const auto replicas = wanted.At({"spec", "replicas"}).Int();
+    if (replicas < 0) {
+      FieldErrors errors;
+      errors.push_back({FieldErrorType::kInvalid, "spec.replicas", std::to_string(replicas), "must be greater than or equal to 0"});
+      return std::unexpected(InvalidError("autoscaling", "Scale", target.name, errors));
+    }
+    const auto uid = wanted.At({"metadata", "uid"}).Str();
+    if (!uid.empty() && uid != current->uid)
+      return std::unexpected(ConflictError(def.group, def.resource, target.name, Cat("Precondition failed: UID in precondition: ", uid, ", UID in object meta: ", current->uid)));
+    auto next = live.Clone();
+    SetAt(next, PathsOf(target).spec_replicas) = replicas;
+    const auto given = wanted.At({"metadata", "resourceVersion"}).Str();
+    next.Set("metadata").Set("resourceVersion") = given.empty() || given == "0" ? std::string_view(live.At({"metadata", "resourceVersion"}).Str()) : given;
+    UpdateManagedFields(def, version.schema, &live, next, ManagerInfoOf(engine, *this));
+    return engine.PrepareUpdate(ctx, *this, current, std::move(next));
+  }
+
+  Result<> Conflict(bool, int) override { return {}; }
+
+  std::optional<json::Value> Answer(const Engine& engine, const Item& written) const override {
+    return ScaleOf(target, engine.InVersion(written, *target.def, target.version));
+  }
+
+ private:
+  // The Scale kind as a definition that patches can be decoded by.
+  static ResourcePtr ScaleDef() {
+    static const ResourcePtr def = [] {
+      ResourceDef built;
+      built.group = kScale.group;
+      built.kind = kScale.kind;
+      built.resource = "scales";
+      Version version;
+      version.name = "v1";
+      version.schema = ScaleSchema();
+      built.versions.push_back(std::move(version));
+      return std::make_shared<const ResourceDef>(std::move(built));
+    }();
+    return def;
+  }
+
+  const json::Value scale_;
+  const std::optional<PatchBody> patch_;
+};
+
+}  // namespace
+
+json::Value ScaleOf(const Target& target, const json::Value& object) {
+  const auto paths = PathsOf(target);
+  auto scale = json::Value::Object();
+  scale.Set("kind") = "Scale";
+  scale.Set("apiVersion") = "autoscaling/v1";
+  auto& metadata = scale.Set("metadata");
+  for (const std::string_view member : {"name", "namespace", "uid", "resourceVersion", "creationTimestamp"})
+    if (const auto* value = object["metadata"].Find(member)) metadata.Set(member) = value->Clone();
+  const auto* wanted = At(object, paths.spec_replicas);
+  scale.Set("spec").Set("replicas") = wanted ? wanted->Int() : target.def->custom ? 0 : 1;
+  const auto* seen = At(object, paths.status_replicas);
+  auto& status = scale.Set("status");
+  status.Set("replicas") = seen ? seen->Int() : 0;
+  if (paths.label_selector.empty()) {
+    status.Set("selector") = SelectorText(object.At({"spec", "selector"}));
+  } else if (const auto* text = At(object, paths.label_selector)) {
+    status.Set("selector") = text->Str();
+  }
+  Canonicalize(ScaleSchema(), scale);
+  return scale;
+}
+
+std::unique_ptr<WriteOperation> NewScaleUpdate(Target target, json::Value scale) { return std::make_unique<ScaleOperation>(std::move(target), std::move(scale), std::nullopt); }
+std::unique_ptr<WriteOperation> NewScalePatch(Target target, PatchBody body) { return std::make_unique<ScaleOperation>(std::move(target), json::Value(), std::move(body)); }
+
+void ServeScale(Rest& rest, RestRequest request, RestDone done) {
+  auto output = Negotiate(*request.http, MediaScope::kObject);
+  if (!output) return done(std::unexpected(std::move(output).error()));
+  if (request.info.verb == "get") {
+    const auto object = rest.engine().Read(request.target);
+    if (!object) return done(std::unexpected(NotFoundError(request.target.def->group, request.target.def->resource, request.target.name)));
+    return done(http::Reply(EncodeValue(*output, 200, ScaleOf(request.target, *object))));
+  }
+  auto prepare = [&]() -> Result<std::unique_ptr<WriteOperation>> {
+    TRY(auto options, ParseWriteOptions(*request.http, request.info.verb == "patch" ? "PatchOptions" : "UpdateOptions"));
+    std::vector<std::string> warnings;
+    std::unique_ptr<WriteOperation> operation;
+    if (request.info.verb == "patch") {
+      TRY(auto body, ParsePatchBody(request));
+      operation = NewScalePatch(request.target, std::move(body));
+    } else {
+      TRY(auto scale, ReadBody(request, ScaleSchema(), kScale, options.field_validation, warnings));
+      const auto name = scale.At({"metadata", "name"}).Str();
+      if (name != request.target.name)
+        return std::unexpected(BadRequestError(name.empty() ? std::string("name must be provided") : Cat("the name of the object (", name, ") does not match the name on the URL (", request.target.name, ")")));
+      operation = NewScaleUpdate(request.target, std::move(scale));
+    }
+    operation->options = std::move(options);
+    operation->decode_warnings = std::move(warnings);
+    return operation;
+  };
+  auto operation = prepare();
+  if (!operation) return done(std::unexpected(std::move(operation).error()));
+  rest.Run(std::make_shared<RestRequest>(std::move(request)), std::move(*output), std::move(*operation), 200, std::move(done));
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,253 @@
+#include <algorithm>
+#include <set>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/write_steps.h"
+
+// Cluster addresses and node ports of Services. Each is a key of its own, taken and given back in the batch that writes the Service:
+// addresses are IPAddress objects, ports are internal keys. A lost race for one is an ordinary conflict and tried again with another.
+namespace skerry::kube {
+namespace {
+
+struct Range {
+  std::uint32_t base = 0, size = 0;
+};
+
+std::optional<std::uint32_t> ParseV4(std::string_view text) {
+  std::uint32_t out = 0;
+  const auto parts = Split(text, '.');
+  if (parts.size() != 4) return std::nullopt;
+  for (const auto part : parts) {
+    const auto value = ParseUint(part);
+    if (!value || *value > 255 || part.size() > 3) return std::nullopt;
+    out = (out << 8) | static_cast<std::uint32_t>(*value);
+  }
+  return out;
+}
+
+std::string FormatV4(std::uint32_t address) { return Cat(address >> 24, ".", (address >> 16) & 255, ".", (address >> 8) & 255, ".", address & 255); }
+
+Range ParseRange(std::string_view cidr) {
+  const auto slash = cidr.find('/');
+  const auto base = ParseV4(cidr.substr(0, slash));
+  const auto bits = slash == std::string_view::npos ? std::nullopt : ParseUint(cidr.substr(slash + 1));
+  if (!base || !bits || *bits > 30 || *bits < 8) return {};
+  return {*base, std::uint32_t{1} << (32 - *bits)};
+}
+
+bool IsService(const WriteOperation& op) { return op.target.def->group.empty() && op.target.def->resource == "services" && op.target.subresource.empty(); }
+
+bool NeedsAddress(const json::Value& service) {
+  const auto type = service.At({"spec", "type"}).Str();
+  return type != "ExternalName" && service.At({"spec", "clusterIP"}).Str() != "None";
+}
+
+bool NeedsNodePorts(const json::Value& service) {
+  const auto type = service.At({"spec", "type"}).Str();
+  if (type == "NodePort") return true;
+  const auto* allocate = service["spec"].Find("allocateLoadBalancerNodePorts");
+  return type == "LoadBalancer" && (!allocate || allocate->Bool(true));
+}
+
+bool NeedsHealthCheckPort(const json::Value& service) {
+  return service.At({"spec", "type"}).Str() == "LoadBalancer" && service.At({"spec", "externalTrafficPolicy"}).Str() == "Local";
+}
+
+std::string AddressKey(std::string_view address) { return Cat("/networking.k8s.io/ipaddresses/", address); }
+std::string PortKey(std::int64_t port) { return Cat(kInternalPrefix, "nodeports/", port); }
+
+class Allocation {
+ public:
+  Allocation(Engine& engine, WriteOperation& op, Attempt& attempt) : engine_(engine), op_(op), attempt_(attempt) {}
+
+  Result<> Addresses(json::Value& service) {
+    auto& spec = service.Set("spec");
+    FillFamilies(spec);
+    if (!NeedsAddress(service)) return {};
+    const auto range = ParseRange(engine_.options().service_cidr);
+    const auto asked = std::string(spec["clusterIP"].Str());
+    if (!asked.empty()) return TakeAddress(service, asked, range);
+    // The lower band is kept for addresses that are asked for by name.
+    const std::uint32_t band = std::min<std::uint32_t>(std::max<std::uint32_t>(16, range.size / 16), 256);
+    const std::uint32_t first = range.size > band * 2 ? band : 1, count = range.size - 1 - first;
+    const std::uint32_t start = static_cast<std::uint32_t>(engine_.random().Below(count));
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto address = FormatV4(range.base + first + (start + i) % count);
+      if (Taken(AddressKey(address))) continue;
+      return TakeAddress(service, address, range);
+    }
+    return std::unexpected(Refuse("spec.clusterIPs", "null", "failed to allocate IP: range is full"));
+  }
+
+  Result<> Ports(json::Value& service, const std::set<std::int64_t>& held) {
+    std::set<std::int64_t> mine;
+    if (NeedsNodePorts(service)) {
+      std::size_t index = 0;
+      for (auto& port : service.Set("spec").Set("ports").MutableItems()) {
+        TRY_VOID(Port(port, Cat("spec.ports[", index++, "].nodePort"), "nodePort", held, mine));
+      }
+    }
+    if (NeedsHealthCheckPort(service)) {
+      TRY_VOID(Port(service.Set("spec"), "spec.healthCheckNodePort", "healthCheckNodePort", held, mine));
+    }
+    for (const auto port : held)
+      if (!mine.contains(port)) attempt_.batch.ops.push_back({PortKey(port), std::nullopt});
+    return {};
+  }
+
+  static std::set<std::int64_t> PortsOf(const json::Value& service) {
+    std::set<std::int64_t> ports;
+    for (const auto& port : service.At({"spec", "ports"}).Items())
+      if (port["nodePort"].Int() > 0) ports.insert(port["nodePort"].Int());
+    if (service.At({"spec", "healthCheckNodePort"}).Int() > 0) ports.insert(service.At({"spec", "healthCheckNodePort"}).Int());
+    return ports;
+  }
+
+ private:
+  Error Refuse(std::string path, std::string value, std::string detail) const {
+    FieldErrors errors;
+    errors.push_back({FieldErrorType::kInvalid, std::move(path), std::move(value), std::move(detail)});
+    return InvalidError("", "Service", op_.target.name, errors);
+  }
+
+  bool Taken(const std::string& key) const {
+    for (const auto& op : attempt_.batch.ops)
+      if (op.key == key) return op.value.has_value();
+    const auto entry = engine_.store().Get(key);
+    return !entry || entry->has_value();
+  }
+
+  static void FillFamilies(json::Value& spec) {
+    if (spec["type"].Str() == "ExternalName") return;
+    const bool bare = spec["clusterIP"].Str() == "None" && spec["selector"].size() == 0;
+    if (spec["ipFamilies"].size() == 0) spec.Set("ipFamilies").Append("IPv4");
+    if (bare && spec["ipFamilies"].size() < 2 && spec["ipFamilyPolicy"].Str() != "SingleStack") {
+      const bool v4 = spec["ipFamilies"].Items()[0].Str() == "IPv4";
+      spec.Set("ipFamilies").Append(v4 ? "IPv6" : "IPv4");
+      if (spec["ipFamilyPolicy"].Str().empty()) spec.Set("ipFamilyPolicy") = "RequireDualStack";
+    }
+    if (spec["ipFamilyPolicy"].Str().empty()) spec.Set("ipFamilyPolicy") = "SingleStack";
+    if (spec["clusterIP"].Str() == "None" && spec["clusterIPs"].size() == 0) spec.Set("clusterIPs").Append("None");
+  }
+
+  Result<> TakeAddress(json::Value& service, const std::string& address, Range range) {
+    auto shown = json::Value::Array();
+    shown.Append(address);
+    const auto value = ParseV4(address);
+    if (!value || *value <= range.base || *value >= range.base + range.size - 1)
+      return std::unexpected(Refuse("spec.clusterIPs", shown.Dump(), Cat("failed to allocate IP ", address, ": the provided IP (", address, ") is not in the valid range. The range of valid IPs is ",
+                                                                        engine_.options().service_cidr)));
+    const auto key = AddressKey(address);
+    if (Taken(key)) return std::unexpected(Refuse("spec.clusterIPs", shown.Dump(), Cat("failed to allocate IP ", address, ": provided IP is already allocated")));
+    auto& spec = service.Set("spec");
+    spec.Set("clusterIP") = address;
+    spec.Set("clusterIPs") = std::move(shown);
+    attempt_.batch.expects.push_back({key, 0});
+    attempt_.batch.ops.push_back({key, AddressObject(address, service)});
+    return {};
+  }
+
+  Bytes AddressObject(const std::string& address, const json::Value& service) const {
+    auto object = json::Value::Object();
+    object.Set("kind") = "IPAddress";
+    object.Set("apiVersion") = "networking.k8s.io/v1";
+    auto& metadata = object.Set("metadata");
+    metadata.Set("name") = address;
+    metadata.Set("uid") = NewUuid(engine_.random());
+    metadata.Set("creationTimestamp") = FormatTime(engine_.now());
+    auto& labels = metadata.Set("labels");
+    labels.Set("ipaddress.kubernetes.io/ip-family") = "IPv4";
+    labels.Set("ipaddress.kubernetes.io/managed-by") = "ipallocator.k8s.io";
+    auto& parent = object.Set("spec").Set("parentRef");
+    parent.Set("resource") = "services";
+    parent.Set("namespace") = service.At({"metadata", "namespace"}).Str();
+    parent.Set("name") = service.At({"metadata", "name"}).Str();
+    return Bytes(object.Dump());
+  }
+
+  Result<> Port(json::Value& holder, std::string path, std::string_view member, const std::set<std::int64_t>& held, std::set<std::int64_t>& mine) {
+    const auto first = engine_.options().node_port_first, last = engine_.options().node_port_last;
+    auto port = holder[member].Int();
+    if (port == 0) {
+      const auto count = static_cast<std::uint64_t>(last - first + 1);
+      const auto start = engine_.random().Below(count);
+      for (std::uint64_t i = 0; i < count && port == 0; ++i) {
+        const auto candidate = first + static_cast<std::int64_t>((start + i) % count);
+        if (!mine.contains(candidate) && !held.contains(candidate) && !Taken(PortKey(candidate))) port = candidate;
+      }
+      if (port == 0) return std::unexpected(Refuse(std::move(path), "0", "failed to allocate a nodePort: range is full"));
+      holder.Set(member) = port;
+    } else if (!held.contains(port) && !mine.contains(port)) {
+      if (port < first || port > last)
+        return std::unexpected(Refuse(std::move(path), std::to_string(port), Cat("provided port is not in the valid range. The range of valid ports is ", first, "-", last)));
+      if (Taken(PortKey(port))) return std::unexpected(Refuse(std::move(path), std::to_string(port), "provided port is already allocated"));
+    }
+    if (mine.insert(port).second && !held.contains(port)) {
+      attempt_.batch.expects.push_back({PortKey(port), 0});
+      attempt_.batch.ops.push_back({PortKey(port), Bytes(Cat(op_.target.ns, "/", op_.target.name))});
+    }
+    return {};
+  }
+
+  Engine& engine_;
+  WriteOperation& op_;
+  Attempt& attempt_;
+};
+
+// A PUT that leaves allocated values out keeps them.
+void KeepAllocated(const json::Value& old, json::Value& next) {
+  auto& spec = next.Set("spec");
+  const auto& before = old["spec"];
+  if (NeedsAddress(old) && NeedsAddress(next)) {
+    if (spec["clusterIP"].Str().empty()) spec.Set("clusterIP") = before["clusterIP"].Clone();
+    if (spec["clusterIPs"].size() == 0 && spec["clusterIP"] == before["clusterIP"]) spec.Set("clusterIPs") = before["clusterIPs"].Clone();
+  }
+  if (NeedsNodePorts(old) && NeedsNodePorts(next)) {
+    for (auto& port : spec.Set("ports").MutableItems()) {
+      if (port["nodePort"].Int() != 0) continue;
+      for (const auto& known : before["ports"].Items())
+        if (known["port"] == port["port"] && known["protocol"] == port["protocol"] && known["nodePort"].Int() != 0) port.Set("nodePort") = known["nodePort"].Int();
+    }
+  }
+  if (NeedsHealthCheckPort(old) && NeedsHealthCheckPort(next) && spec["healthCheckNodePort"].Int() == 0 && before["healthCheckNodePort"].Int() != 0)
+    spec.Set("healthCheckNodePort") = before["healthCheckNodePort"].Int();
+}
+
+}  // namespace
+
+Result<> BeginCreate(Engine& engine, WriteOperation& op, json::Value& object, Attempt& attempt) {
+  if (!IsService(op)) return {};
+  Allocation allocation(engine, op, attempt);
+  TRY_VOID(allocation.Addresses(object));
+  return allocation.Ports(object, {});
+}
+
+Result<> BeginUpdate(Engine& engine, WriteOperation& op, json::Value& next, const json::Value& old, Attempt& attempt) {
+  if (!IsService(op)) return {};
+  KeepAllocated(old, next);
+  Allocation allocation(engine, op, attempt);
+  auto& spec = next.Set("spec");
+  const auto before = std::string(old.At({"spec", "clusterIP"}).Str());
+  const bool had = NeedsAddress(old) && !before.empty();
+  if (NeedsAddress(next)) {
+    if (!had) {
+      TRY_VOID(allocation.Addresses(next));
+    }
+  } else if (had && spec["type"].Str() == "ExternalName") {
+    for (const std::string_view member : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}) spec.Erase(member);
+    attempt.batch.ops.push_back({AddressKey(before), std::nullopt});
+  }
+  if (!NeedsNodePorts(next) && NeedsNodePorts(old))
+    for (auto& port : spec.Set("ports").MutableItems()) port.Erase("nodePort");
+  return allocation.Ports(next, Allocation::PortsOf(old));
+}
+
+void BeginDelete(Engine&, WriteOperation& op, const json::Value& old, Attempt& attempt) {
+  if (op.target.def->resource != "services" || !op.target.def->group.empty()) return;
+  const auto address = old.At({"spec", "clusterIP"}).Str();
+  if (NeedsAddress(old) && !address.empty()) attempt.batch.ops.push_back({AddressKey(address), std::nullopt});
+  for (const auto port : Allocation::PortsOf(old)) attempt.batch.ops.push_back({PortKey(port), std::nullopt});
+}
+
+}  // namespace skerry::kube

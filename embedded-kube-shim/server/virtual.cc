@@ -1,0 +1,256 @@
+#include "embedded-kube-shim/server/virtual.h"
+
+#include <array>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/scale.h"
+#include "embedded-kube-shim/server/pod_subresources.h"
+
+namespace skerry::kube {
+namespace {
+
+using Handle = void (*)(Rest&, RestRequest, RestDone);
+
+struct Route {
+  std::string_view group, resource, subresource;
+  Handle handle;
+};
+
+// The review as it was sent, in canonical form.
+Result<json::Value> Body(const RestRequest& request, std::vector<std::string>* warnings) {
+  TRY(auto options, ParseWriteOptions(*request.http, "CreateOptions"));
+  return ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, *warnings);
+}
+
+void Answer(const RestRequest& request, Result<json::Value> object, std::vector<std::string> warnings, RestDone& done) {
+  if (!object) return done(std::unexpected(std::move(object).error()));
+  auto output = Negotiate(*request.http, MediaScope::kObject);
+  if (!output) return done(std::unexpected(std::move(output).error()));
+  Canonicalize(request.target.schema_version().schema, *object);
+  auto response = EncodeValue(*output, 201, *object);
+  AddWarnings(response.headers, warnings);
+  done(http::Reply(std::move(response)));
+}
+
+json::Value UserInfo(const User& user) {
+  auto info = json::Value::Object();
+  info.Set("username") = user.name;
+  if (!user.uid.empty()) info.Set("uid") = user.uid;
+  for (const auto& group : user.groups) info.Set("groups").Append(group);
+  for (const auto& [key, values] : user.extra)
+    for (const auto& value : values) info.Set("extra").Set(key).Append(value);
+  return info;
+}
+
+FieldErrors CheckAccessSpec(const json::Value& spec) {
+  FieldErrors errors;
+  const bool resource = spec.Find("resourceAttributes") != nullptr, path = spec.Find("nonResourceAttributes") != nullptr;
+  if (resource && path) errors.push_back({FieldErrorType::kInvalid, "spec.nonResourceAttributes", "null", "cannot be specified in combination with resourceAttributes"});
+  if (!resource && !path) errors.push_back({FieldErrorType::kInvalid, "spec.resourceAttributes", "null", "exactly one of nonResourceAttributes or resourceAttributes must be specified"});
+  return errors;
+}
+
+Attributes AttributesOf(const json::Value& spec, User user) {
+  Attributes attributes;
+  attributes.user = std::move(user);
+  if (const auto* path = spec.Find("nonResourceAttributes")) {
+    attributes.resource_request = false;
+    attributes.path = (*path)["path"].Str();
+    attributes.verb = (*path)["verb"].Str();
+    return attributes;
+  }
+  const auto& resource = spec["resourceAttributes"];
+  attributes.verb = resource["verb"].Str();
+  attributes.group = resource["group"].Str();
+  attributes.version = resource["version"].Str("*");
+  attributes.resource = resource["resource"].Str();
+  attributes.subresource = resource["subresource"].Str();
+  attributes.ns = resource["namespace"].Str();
+  attributes.name = resource["name"].Str();
+  return attributes;
+}
+
+json::Value Judge(const Rest& rest, const Attributes& attributes) {
+  const auto verdict = rest.services().authorizer->Authorize(attributes);
+  auto status = json::Value::Object();
+  status.Set("allowed") = verdict.decision == Decision::kAllow;
+  if (verdict.decision == Decision::kDeny) status.Set("denied") = true;
+  if (!verdict.reason.empty()) status.Set("reason") = verdict.reason;
+  return status;
+}
+
+void AccessReview(Rest& rest, RestRequest request, RestDone done) {
+  std::vector<std::string> warnings;
+  auto body = Body(request, &warnings);
+  if (!body) return done(std::unexpected(std::move(body).error()));
+  const auto& spec = (*body)["spec"];
+  const bool self = request.target.def->resource == "selfsubjectaccessreviews";
+  const bool local = request.target.def->resource == "localsubjectaccessreviews";
+  auto errors = CheckAccessSpec(spec);
+  User user;
+  if (self) {
+    user = request.caller.user;
+  } else {
+    user.name = spec["user"].Str();
+    user.uid = spec["uid"].Str();
+    for (const auto& group : spec["groups"].Items()) user.groups.emplace_back(group.Str());
+    for (const auto& [key, values] : spec["extra"].Members())
+      for (const auto& value : values.Items()) user.extra[ToLower(key)].emplace_back(value.Str());
+    if (user.name.empty() && user.groups.empty()) errors.push_back({FieldErrorType::kInvalid, "spec.user", "\"\"", "at least one of user or group must be specified"});
+  }
+  if (local && errors.empty()) {
+    if (spec.Find("nonResourceAttributes")) errors.push_back({FieldErrorType::kInvalid, "spec.nonResourceAttributes", spec["nonResourceAttributes"].Dump(), "disallowed on this kind of request"});
+    if (const auto ns = spec.At({"resourceAttributes", "namespace"}).Str(); errors.empty() && ns != request.info.ns)
+      errors.push_back({FieldErrorType::kInvalid, "spec.resourceAttributes.namespace", Quote(ns), "must match metadata.namespace"});
+  }
+  if (!errors.empty()) return done(std::unexpected(InvalidError(request.target.def->group, request.target.def->kind, "", errors)));
+  body->Set("status") = Judge(rest, AttributesOf(spec, std::move(user)));
+  if (local) body->Set("metadata").Set("namespace") = request.info.ns;
+  Answer(request, std::move(body), std::move(warnings), done);
+}
+
+void RulesReview(Rest& rest, RestRequest request, RestDone done) {
+  std::vector<std::string> warnings;
+  auto body = Body(request, &warnings);
+  if (!body) return done(std::unexpected(std::move(body).error()));
+  const std::string ns((*body).At({"spec", "namespace"}).Str());
+  if (ns.empty()) return done(std::unexpected(BadRequestError("no namespace on request")));
+  std::string incomplete;
+  auto resources = json::Value::Array(), paths = json::Value::Array();
+  const auto list = [](const std::vector<std::string>& values) {
+    auto out = json::Value::Array();
+    for (const auto& value : values) out.Append(value);
+    return out;
+  };
+  auto rules = rest.services().rbac->RulesFor(request.caller.user, ns, &incomplete);
+  if (request.caller.user.InGroup("system:masters")) rules.push_back({{"*"}, {"*"}, {"*"}, {}, {}}), rules.push_back({{"*"}, {}, {}, {}, {"*"}});
+  for (const auto& rule : rules) {
+    auto one = json::Value::Object();
+    one.Set("verbs") = list(rule.verbs);
+    if (!rule.non_resource_urls.empty()) {
+      one.Set("nonResourceURLs") = list(rule.non_resource_urls);
+      paths.Append(std::move(one));
+      continue;
+    }
+    one.Set("apiGroups") = list(rule.api_groups);
+    one.Set("resources") = list(rule.resources);
+    if (!rule.resource_names.empty()) one.Set("resourceNames") = list(rule.resource_names);
+    resources.Append(std::move(one));
+  }
+  auto& status = body->Set("status");
+  status = json::Value::Object();
+  status.Set("resourceRules") = std::move(resources);
+  status.Set("nonResourceRules") = std::move(paths);
+  status.Set("incomplete") = !incomplete.empty();
+  if (!incomplete.empty()) status.Set("evaluationError") = incomplete;
+  body->Set("spec") = json::Value::Object();
+  Answer(request, std::move(body), std::move(warnings), done);
+}
+
+void SelfReview(Rest&, RestRequest request, RestDone done) {
+  std::vector<std::string> warnings;
+  auto body = Body(request, &warnings);
+  if (body) body->Set("status").Set("userInfo") = UserInfo(request.caller.user);
+  Answer(request, std::move(body), std::move(warnings), done);
+}
+
+void TokenReview(Rest& rest, RestRequest request, RestDone done) {
+  std::vector<std::string> warnings;
+  auto body = Body(request, &warnings);
+  if (!body) return done(std::unexpected(std::move(body).error()));
+  const std::string token((*body).At({"spec", "token"}).Str());
+  if (token.empty()) return done(std::unexpected(BadRequestError("token is required for TokenReview in authentication")));
+  std::vector<std::string> audiences, granted;
+  for (const auto& audience : (*body).At({"spec", "audiences"}).Items()) audiences.emplace_back(audience.Str());
+  auto status = json::Value::Object();
+  auto user = rest.services().authenticator->AuthenticateToken(token, audiences, &granted);
+  if (user && *user) {
+    status.Set("authenticated") = true;
+    status.Set("user") = UserInfo(**user);
+    for (const auto& audience : granted) status.Set("audiences").Append(audience);
+  } else {
+    status.Set("user") = json::Value::Object();
+    if (!user) status.Set("error") = Cat("[invalid bearer token, ", user.error().message(), "]");
+  }
+  body->Set("status") = std::move(status);
+  Answer(request, std::move(body), std::move(warnings), done);
+}
+
+void ComponentStatuses(Rest&, RestRequest request, RestDone done) {
+  auto output = Negotiate(*request.http, MediaScope::kObject);
+  if (!output) return done(std::unexpected(std::move(output).error()));
+  const auto component = [](std::string_view name) {
+    auto object = json::Value::Object();
+    object.Set("metadata").Set("name") = name;
+    auto condition = json::Value::Object();
+    condition.Set("type") = "Healthy";
+    condition.Set("status") = "True";
+    condition.Set("message") = "ok";
+    object.Set("conditions").Append(std::move(condition));
+    return object;
+  };
+  constexpr std::array<std::string_view, 3> kNames = {"controller-manager", "scheduler", "etcd-0"};
+  if (request.info.verb == "list") {
+    auto list = json::Value::Object();
+    list.Set("kind") = "ComponentStatusList";
+    list.Set("apiVersion") = "v1";
+    list.Set("metadata") = json::Value::Object();
+    for (const auto name : kNames) list.Set("items").Append(component(name));
+    return done(http::Reply(EncodeValue(*output, 200, list)));
+  }
+  for (const auto name : kNames) {
+    if (name != request.target.name) continue;
+    auto object = json::Value::Object();
+    object.Set("kind") = "ComponentStatus";
+    object.Set("apiVersion") = "v1";
+    auto built = component(name);
+    for (auto& [key, value] : built.MutableMembers()) object.Set(key) = std::move(value);
+    return done(http::Reply(EncodeValue(*output, 200, object)));
+  }
+  done(std::unexpected(NotFoundError("", "componentstatuses", request.target.name)));
+}
+
+// Needs a node agent: says whether the object exists, then that nobody can answer yet.
+void NeedsNode(Rest& rest, RestRequest request, RestDone done) {
+  const auto& target = request.target;
+  if (!rest.engine().Find(target)) return done(std::unexpected(NotFoundError(target.def->group, target.def->resource, target.name)));
+  done(std::unexpected(Error(Code::kUnavailable, Cat("no node serves ", target.def->resource, "/", target.subresource))));
+}
+
+constexpr Route kRoutes[] = {
+    {"authorization.k8s.io", "subjectaccessreviews", "", AccessReview},
+    {"authorization.k8s.io", "localsubjectaccessreviews", "", AccessReview},
+    {"authorization.k8s.io", "selfsubjectaccessreviews", "", AccessReview},
+    {"authorization.k8s.io", "selfsubjectrulesreviews", "", RulesReview},
+    {"authentication.k8s.io", "selfsubjectreviews", "", SelfReview},
+    {"authentication.k8s.io", "tokenreviews", "", TokenReview},
+    {"", "componentstatuses", "", ComponentStatuses},
+    {"", "bindings", "", ServeBinding},
+    {"", "pods", "binding", ServeBinding},
+    {"", "pods", "eviction", ServeEviction},
+    {"", "pods", "log", NeedsNode},
+    {"", "pods", "exec", NeedsNode},
+    {"", "pods", "attach", NeedsNode},
+    {"", "pods", "portforward", NeedsNode},
+    {"*", "*", "proxy", NeedsNode},
+    {"*", "*", "scale", ServeScale},
+};
+
+const Route* FindRoute(const RestRequest& request) {
+  const auto& target = request.target;
+  for (const auto& route : kRoutes) {
+    if (route.subresource != target.subresource) continue;
+    if (route.group == "*" || (route.group == target.def->group && route.resource == target.def->resource)) return &route;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool IsVirtual(const RestRequest& request) { return FindRoute(request) != nullptr; }
+
+void ServeVirtual(Rest& rest, RestRequest request, RestDone done) { FindRoute(request)->handle(rest, std::move(request), std::move(done)); }
+
+}  // namespace skerry::kube

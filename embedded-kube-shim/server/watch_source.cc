@@ -1,0 +1,142 @@
+#include "embedded-kube-shim/server/watch_source.h"
+
+#include <atomic>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/status.h"
+
+namespace skerry::kube {
+namespace {
+
+constexpr std::size_t kTurnBytes = 128 << 10, kTurnEvents = 256;
+constexpr std::chrono::seconds kBookmarkEvery{60};
+
+class WatchSource final : public http::Source {
+ public:
+  WatchSource(Encoder encoder, WatchPlan plan, std::unique_ptr<Subscription> subscription, Timers& timers)
+      : encoder_(std::move(encoder)), plan_(std::move(plan)), subscription_(std::move(subscription)), timers_(timers) {
+    shape_ = encoder_.ShapeKey();
+    next_bookmark_ = std::chrono::steady_clock::now() + kBookmarkEvery;
+  }
+
+  ~WatchSource() override {
+    if (timer_ != 0) timers_.Cancel(timer_);
+  }
+
+  void OnReady(std::function<void()> notify) override {
+    notify_ = std::move(notify);
+    subscription_->OnReady(notify_);
+    Arm();
+  }
+
+  Result<Bytes> Next() override {
+    std::string out;
+    if (!Initial(out)) return Bytes(std::move(out));
+    const auto now = std::chrono::steady_clock::now();
+    if (ended_ || now >= plan_.deadline) {
+      if (ended_) return Fail(Code::kCancelled, "watch ended");
+      ended_ = true;
+      if (plan_.bookmarks && seen_ > 0) out += encoder_.Bookmark(seen_, false, TakeColumns());
+      if (out.empty()) return Fail(Code::kCancelled, "watch ended");
+      return Bytes(std::move(out));
+    }
+    while (out.size() < kTurnBytes) {
+      std::vector<EventPtr> events;
+      store::Revision drained_at = 0;
+      if (auto next = subscription_->Next(&events, kTurnEvents, &drained_at); !next) {
+        out += encoder_.ErrorEvent(ExpiredError(Cat("too old resource version: ", seen_, " (", seen_, ")")));
+        ended_ = true;
+        break;
+      }
+      for (const auto& event : events) Append(out, *event);
+      if (drained_at != 0) {
+        seen_ = drained_at;
+        break;
+      }
+    }
+    if (out.empty() && now >= next_bookmark_) {
+      next_bookmark_ = now + kBookmarkEvery;
+      if (plan_.bookmarks) out += encoder_.Bookmark(seen_, false, TakeColumns());
+      Arm();
+    }
+    return Bytes(std::move(out));
+  }
+
+ private:
+  // True when every initial event has been handed out before this call.
+  bool Initial(std::string& out) {
+    if (initial_done_) return true;
+    while (at_ < plan_.initial.size() && out.size() < kTurnBytes) {
+      const auto& item = *plan_.initial[at_++];
+      if (SelectedBy(item, plan_.labels, plan_.fields)) out += encoder_.Event("ADDED", item, item.modified, TakeColumns());
+    }
+    if (at_ < plan_.initial.size()) return false;
+    initial_done_ = true;
+    plan_.initial.clear();
+    if (plan_.initial_events_end) out += encoder_.Bookmark(plan_.initial_revision, true, TakeColumns());
+    seen_ = plan_.initial_revision;
+    return out.empty();
+  }
+
+  void Append(std::string& out, const CacheEvent& event) {
+    using ChangeType = CacheEvent::Type;
+    const std::string_view key = event.item->key;
+    if (!key.starts_with(plan_.key_prefix)) return;
+    const bool deleted = event.type == ChangeType::kDeleted;
+    const bool was = event.previous && SelectedBy(*event.previous, plan_.labels, plan_.fields);
+    const bool is = !deleted && SelectedBy(*event.item, plan_.labels, plan_.fields);
+    if (!was && !is) return;
+    const std::string_view type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
+    // What leaves the selection is shown as it last matched, under the revision of the change.
+    const Item& shown = is || deleted ? *event.item : *event.previous;
+    if (encoder_.output().shape == Shape::kTable && !columns_sent_) {
+      out += encoder_.Event(type, shown, event.revision(), TakeColumns());
+      return;
+    }
+    const auto encode = [&] { return Bytes(encoder_.Event(type, shown, event.revision(), Encoder::Columns::kWithout)); };
+    out += event.Encoded(Cat(shape_, "|", type, is || deleted ? "" : "|left"), encode).view();
+  }
+
+  Encoder::Columns TakeColumns() {
+    if (columns_sent_) return Encoder::Columns::kWithout;
+    columns_sent_ = true;
+    return Encoder::Columns::kWith;
+  }
+
+  void Arm() {
+    if (timer_ != 0) timers_.Cancel(timer_);
+    const auto due = plan_.bookmarks ? std::min(plan_.deadline, next_bookmark_) : plan_.deadline;
+    timer_ = timers_.At(due, notify_);
+  }
+
+  const Encoder encoder_;
+  WatchPlan plan_;
+  std::string shape_;
+  const std::unique_ptr<Subscription> subscription_;
+  Timers& timers_;
+  std::function<void()> notify_;
+  std::uint64_t timer_ = 0;
+  std::size_t at_ = 0;
+  bool initial_done_ = false, ended_ = false, columns_sent_ = false;
+  store::Revision seen_ = 0;
+  std::chrono::steady_clock::time_point next_bookmark_;
+};
+
+}  // namespace
+
+bool SelectedBy(const Item& item, const text::LabelSelector& labels, const FieldSelector& fields) {
+  if (!fields.empty() && !fields.Matches(item)) return false;
+  if (labels.empty()) return true;
+  return labels.Matches([&](std::string_view key) -> std::optional<std::string_view> {
+    bool present = false;
+    const auto value = item.LabelOf(key, &present);
+    if (!present) return std::nullopt;
+    return value;
+  });
+}
+
+std::unique_ptr<http::Source> NewWatchSource(Encoder encoder, WatchPlan plan, std::unique_ptr<Subscription> subscription, Timers& timers) {
+  return std::make_unique<WatchSource>(std::move(encoder), std::move(plan), std::move(subscription), timers);
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,30 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "core/http/message.h"
+#include "core/text/selector.h"
+#include "embedded-kube-shim/server/encode.h"
+#include "embedded-kube-shim/server/field_selector.h"
+#include "embedded-kube-shim/server/timers.h"
+
+namespace skerry::kube {
+
+struct WatchPlan {
+  std::string key_prefix;                       // "" or "<namespace>/"
+  text::LabelSelector labels;
+  FieldSelector fields;
+  std::vector<ItemPtr> initial;                 // sent as ADDED first
+  bool initial_events_end = false;              // a bookmark with the annotation follows them
+  store::Revision initial_revision = 0;
+  bool bookmarks = false;
+  std::chrono::steady_clock::time_point deadline;
+  std::function<std::optional<Error>(const Error&)> on_gone;
+};
+
+bool SelectedBy(const Item& item, const text::LabelSelector& labels, const FieldSelector& fields);
+
+// The body of a watch: initial objects, then changes, translated by the selectors, until the deadline. kCancelled = orderly end.
+std::unique_ptr<http::Source> NewWatchSource(Encoder encoder, WatchPlan plan, std::unique_ptr<Subscription> subscription, Timers& timers);
+
+}  // namespace skerry::kube

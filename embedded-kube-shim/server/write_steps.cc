@@ -1,0 +1,99 @@
+#include "embedded-kube-shim/server/write_steps.h"
+
+#include <algorithm>
+#include <array>
+
+namespace skerry::kube {
+namespace {
+
+bool Is(const ResourceDef& def, std::string_view group, std::string_view resource) { return def.group == group && def.resource == resource; }
+
+// Kinds whose /status endpoint takes nothing of metadata but managedFields.
+constexpr std::array<std::string_view, 10> kStatusKeepsMetadata = {
+    "servicecidrs", "volumeattachments", "flowschemas", "prioritylevelconfigurations", "validatingadmissionpolicies", "resourceclaims",
+    "podcertificaterequests", "devicetaintrules", "storageversions", "podgroups"};
+
+void CopyMember(const json::Value& from, json::Value& to, std::string_view member) {
+  if (const auto* value = from.Find(member)) to.Set(member) = value->Clone();
+  else to.Erase(member);
+}
+
+void KeepAllBut(const json::Value& old, json::Value& next, std::initializer_list<std::string_view> taken) {
+  auto kept = old.Clone();
+  for (const auto member : taken) CopyMember(next, kept, member);
+  next = std::move(kept);
+}
+
+void KeepMetadata(const json::Value& old, json::Value& next) {
+  auto managed = next.At({"metadata", "managedFields"}).Clone();
+  auto version = next.At({"metadata", "resourceVersion"}).Clone();
+  CopyMember(old, next, "metadata");
+  auto& metadata = next.Set("metadata");
+  if (managed.is_null()) metadata.Erase("managedFields");
+  else metadata.Set("managedFields") = std::move(managed);
+  if (!version.is_null()) metadata.Set("resourceVersion") = std::move(version);
+}
+
+void SplitForStatus(const Target& target, const json::Value& old, json::Value& next) {
+  const auto& def = *target.def;
+  KeepAllBut(old, next, {"metadata", "status"});
+  const bool keeps = std::find(kStatusKeepsMetadata.begin(), kStatusKeepsMetadata.end(), def.resource) != kStatusKeepsMetadata.end();
+  if (def.custom || keeps) KeepMetadata(old, next);
+  else if (Is(def, "apps", "deployments")) CopyMember(old["metadata"], next.Set("metadata"), "labels");
+  else if (Is(def, "", "pods")) CopyMember(old["metadata"], next.Set("metadata"), "ownerReferences");
+  else if (Is(def, "apiregistration.k8s.io", "apiservices"))
+    for (const std::string_view member : {"labels", "annotations", "finalizers", "ownerReferences"}) CopyMember(old["metadata"], next.Set("metadata"), member);
+}
+
+bool SameOutside(const json::Value& a, const json::Value& b, bool status_counts) {
+  const auto differs = [&](const json::Value& from, const json::Value& to) {
+    for (const auto& [key, value] : from.Members()) {
+      if (key == "metadata" || key == "kind" || key == "apiVersion" || (key == "status" && !status_counts)) continue;
+      if (!(value == to[key])) return true;
+    }
+    return false;
+  };
+  return !differs(a, b) && !differs(b, a);
+}
+
+}  // namespace
+
+void SplitStatus(const Target& target, const json::Value& old, json::Value& next) {
+  const auto& def = *target.def;
+  if (target.subresource.empty() || target.subresource == "scale") {
+    if (def.status_subresource) CopyMember(old, next, "status");
+    if (Is(def, "", "namespaces")) CopyMember(old["spec"], next.Set("spec"), "finalizers");
+  } else if (target.subresource == "status") {
+    SplitForStatus(target, old, next);
+  } else if (target.subresource == "finalize") {
+    CopyMember(old, next, "status");
+  } else if (target.subresource == "approval") {
+    auto conditions = next.At({"status", "conditions"}).Clone();
+    KeepAllBut(old, next, {"metadata"});
+    next.Set("status").Set("conditions") = std::move(conditions);
+  } else if (target.subresource == "ephemeralcontainers") {
+    auto containers = next.At({"spec", "ephemeralContainers"}).Clone();
+    KeepAllBut(old, next, {"metadata"});
+    if (containers.is_null()) next.Set("spec").Erase("ephemeralContainers");
+    else next.Set("spec").Set("ephemeralContainers") = std::move(containers);
+  }
+}
+
+void BumpGeneration(const Target& target, const json::Value& old, json::Value& next) {
+  const auto& def = *target.def;
+  const bool counts = def.has_generation || Is(def, "storage.k8s.io", "csidrivers");
+  if (!counts || (target.subresource == "status") || Is(def, "scheduling.k8s.io", "priorityclasses")) return;
+  bool same = SameOutside(old, next, def.custom && !def.status_subresource);
+  if (Is(def, "apps", "deployments")) same = same && old.At({"metadata", "annotations"}) == next.At({"metadata", "annotations"});
+  if (Is(def, "discovery.k8s.io", "endpointslices")) same = same && old.At({"metadata", "labels"}) == next.At({"metadata", "labels"});
+  if (!same) next.Set("metadata").Set("generation") = old.At({"metadata", "generation"}).Int() + 1;
+}
+
+bool IsFinallyDeleted(const ResourceDef& def, const json::Value& object) {
+  const auto& metadata = object["metadata"];
+  if (metadata["deletionTimestamp"].Str().empty() || metadata["finalizers"].size() > 0) return false;
+  if (metadata["deletionGracePeriodSeconds"].Int() != 0) return false;
+  return !Is(def, "", "namespaces") || object.At({"spec", "finalizers"}).size() == 0;
+}
+
+}  // namespace skerry::kube

@@ -1,0 +1,26 @@
+#pragma once
+#include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/server/engine.h"
+
+// Steps that the operations of the engine share.
+namespace skerry::kube {
+
+std::string ManagerOf(const WriteOperation& op);
+ManagerInfo ManagerInfoOf(const Engine& engine, const WriteOperation& op);
+// Fills metadata.namespace from the URL; 400 when they differ.
+Result<> PlaceInNamespace(const Target& target, json::Value& object);
+AdmissionRequest AdmissionFor(WriteOperation& op, Operation operation, json::Value* object, const json::Value* old, store::Batch& batch);
+// 409 when the body names another resourceVersion, 422 when it must name one.
+Result<> CheckVersionPrecondition(const Target& target, const Item& current, const json::Value& next);
+// The object keeps the part that the other endpoint writes: status on the main resource, everything else on /status.
+void SplitStatus(const Target& target, const json::Value& old, json::Value& next);
+// generation + 1 when what the kind counts has changed.
+void BumpGeneration(const Target& target, const json::Value& old, json::Value& next);
+// Marked for deletion, no grace left and no finalizer: this update removes it.
+bool IsFinallyDeleted(const ResourceDef& def, const json::Value& object);
+// Allocations that commit with the object (cluster addresses and node ports of Services).
+Result<> BeginCreate(Engine& engine, WriteOperation& op, json::Value& object, Attempt& attempt);
+Result<> BeginUpdate(Engine& engine, WriteOperation& op, json::Value& next, const json::Value& old, Attempt& attempt);
+void BeginDelete(Engine& engine, WriteOperation& op, const json::Value& old, Attempt& attempt);
+
+}  // namespace skerry::kube
