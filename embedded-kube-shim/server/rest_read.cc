@@ -143,7 +143,7 @@ Result<http::Reply> Rest::Get(const RestRequest& request) {
   if (asked > engine_.caches().revision()) return std::unexpected(TooLargeVersion(asked, engine_.caches().revision()));
   const auto item = engine_.Find(target);
   if (!item) return std::unexpected(NotFoundError(target.def->group, target.def->resource, target.name));
-  TRY_VOID(include);
+  TRY_VOID(std::move(include));
   TRY(auto response, encoder.One(200, *item));
   return http::Reply(std::move(response));
 }
@@ -155,7 +155,7 @@ Result<http::Reply> Rest::List(const RestRequest& request) {
   Result<> include;
   const auto encoder = EncoderFor(engine_, request, std::move(output), &include);
   TRY(auto listing, ListItems(engine_, request, options));
-  TRY_VOID(include);
+  TRY_VOID(std::move(include));
   TRY(auto response, encoder.List(listing.items, listing.meta));
   return http::Reply(std::move(response));
 }
@@ -169,7 +169,7 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
   Result<> include;
   auto encoder = EncoderFor(engine_, request, std::move(output), &include);
   TRY(auto selection, SelectionOf(request, options));
-  TRY_VOID(include);
+  TRY_VOID(std::move(include));
   TRY(const auto asked, ParseResourceVersion(options.resource_version, VersionUse::kWatch));
   auto& cache = engine_.CacheOf(def);
   const auto current = cache.revision();
@@ -224,7 +224,7 @@ void Rest::DeleteCollection(RestRequest request, RestDone done) {
     Result<> include;
     auto encoder = EncoderFor(engine_, request, std::move(output), &include);
     TRY(auto listing, ListItems(engine_, request, options));
-    TRY_VOID(include);
+    TRY_VOID(std::move(include));
     return std::pair(std::move(listing), std::move(encoder));
   };
   auto parsed = ParseDeleteOptions(*request.http);

@@ -148,7 +148,7 @@ void Rest::Run(std::shared_ptr<RestRequest> request, Output output, std::unique_
       }
       Result<> include;
       const auto encoder = EncoderFor(engine_, *request, output, &include);
-      TRY_VOID(include);
+      TRY_VOID(std::move(include));
       TRY(auto response, encoder.One(code, *written->item));
       AddWarnings(response.headers, written->warnings);
       return http::Reply(std::move(response));
