@@ -1,54 +1,79 @@
 #include "core/crypto/digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <cstdlib>
 
-namespace skerry::crypto {
+#include "core/text/base64.h"
 
-struct Sha256::State {
+namespace skerry::crypto {
+namespace {
+
+const EVP_MD* Algorithm(Hash hash) {
+  // Fetched once: an implicit fetch at each use costs as much as hashing a kilobyte.
+  static const EVP_MD* const kTable[] = {::EVP_MD_fetch(nullptr, "SHA1", nullptr), ::EVP_MD_fetch(nullptr, "SHA256", nullptr), ::EVP_MD_fetch(nullptr, "SHA384", nullptr),
+                                         ::EVP_MD_fetch(nullptr, "SHA512", nullptr)};
+  const EVP_MD* md = kTable[static_cast<std::size_t>(hash)];
+  if (!md) std::abort();
+  return md;
+}
+
+}  // namespace
+
+struct Digest::State {
   EVP_MD_CTX* context = ::EVP_MD_CTX_new();
-  State() {
+  explicit State(Hash hash) {
     // Both fail only when memory is out; a digest that silently is none must not exist.
-    if (context == nullptr || ::EVP_DigestInit_ex(context, ::EVP_sha256(), nullptr) != 1) std::abort();
+    if (context == nullptr || ::EVP_DigestInit_ex(context, Algorithm(hash), nullptr) != 1) std::abort();
   }
   ~State() { ::EVP_MD_CTX_free(context); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 };
 
-Sha256::Sha256() : state_(std::make_unique<State>()) {}
-Sha256::~Sha256() = default;
-Sha256::Sha256(Sha256&&) noexcept = default;
-Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+Digest::Digest(Hash hash) : state_(std::make_unique<State>(hash)) {}
+Digest::~Digest() = default;
+Digest::Digest(Digest&&) noexcept = default;
+Digest& Digest::operator=(Digest&&) noexcept = default;
 
-void Sha256::Update(std::string_view bytes) {
+void Digest::Update(std::string_view bytes) {
   if (::EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) != 1) std::abort();
 }
 
-std::string Sha256::Finish() {
-  std::string out(32, '\0');
+std::string Digest::Finish() {
+  std::string out(EVP_MAX_MD_SIZE, '\0');
   unsigned size = 0;
-  if (::EVP_DigestFinal_ex(state_->context, reinterpret_cast<unsigned char*>(out.data()), &size) != 1 || size != 32) std::abort();
+  if (::EVP_DigestFinal_ex(state_->context, reinterpret_cast<unsigned char*>(out.data()), &size) != 1) std::abort();
+  out.resize(size);
   return out;
 }
 
-std::string Sha256::FinishHex() {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : Finish()) {
-    out += kDigits[static_cast<unsigned char>(c) >> 4];
-    out += kDigits[static_cast<unsigned char>(c) & 15];
-  }
-  return out;
-}
+std::string Digest::FinishHex() { return text::Hex(Finish()); }
 
-std::string Sha256Hex(std::string_view bytes) {
-  Sha256 digest;
+std::string HashBytes(Hash hash, std::string_view bytes) {
+  Digest digest(hash);
   digest.Update(bytes);
-  return digest.FinishHex();
+  return digest.Finish();
 }
 
+std::string Hmac(Hash hash, std::string_view key, std::string_view bytes) {
+  std::string out(EVP_MAX_MD_SIZE, '\0');
+  unsigned size = 0;
+  if (!::HMAC(Algorithm(hash), key.data() ? key.data() : "", static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+              reinterpret_cast<unsigned char*>(out.data()), &size)) {
+    std::abort();
+  }
+  out.resize(size);
+  return out;
+}
+
+std::string Sha256Hex(std::string_view bytes) { return text::Hex(HashBytes(Hash::kSha256, bytes)); }
 std::string OciDigest(std::string_view bytes) { return "sha256:" + Sha256Hex(bytes); }
+
+bool EqualSecrets(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && (a.empty() || ::CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
+}
 
 }  // namespace skerry::crypto
