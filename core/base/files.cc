@@ -112,4 +112,14 @@ Result<> MakeDirectories(const std::string& path, unsigned mode) {
   return {};
 }
 
+Result<> MakeDirectoriesDurably(const std::string& path, unsigned mode) {
+  struct stat st;
+  if (path.empty() || ::stat(path.c_str(), &st) == 0) return MakeDirectories(path, mode);
+  const std::size_t slash = path.find_last_of('/', path.find_last_not_of('/'));
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
+  TRY_VOID(MakeDirectoriesDurably(parent, mode));
+  TRY_VOID(MakeDirectories(path, mode));
+  return SyncDirectory(parent);
+}
+
 }  // namespace skerry

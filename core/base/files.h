@@ -13,6 +13,8 @@ Result<std::string> ReadFile(const std::string& path, std::size_t limit = 64 << 
 Result<> WriteFileDurably(const std::string& path, std::string_view content, unsigned mode = 0600);
 Result<> WriteAll(int fd, std::string_view bytes);
 Result<> MakeDirectories(const std::string& path, unsigned mode = 0700);   // like mkdir -p
+// The same, and every directory that it creates survives a power cut.
+Result<> MakeDirectoriesDurably(const std::string& path, unsigned mode = 0700);
 Result<> SyncDirectory(const std::string& path);
 Error ErrnoError(int err, std::string what);   // maps errno to a code; message "what: strerror"
 

@@ -30,6 +30,14 @@ std::unexpected<Error> NotUsable(const std::string& directory, std::string_view 
   return Fail(Code::kUnavailable, Cat("store ", directory, ": ", what, ": ", ::strerror(err), "; choose a directory that this user may write"));
 }
 
+// A start that was killed may have left directories that exist but are not durable. What cannot be opened is not ours to have created.
+void SyncAncestors(const std::string& directory) {
+  for (std::size_t at = directory.size(); at != std::string::npos && at > 0; at = directory.rfind('/', at - 1)) {
+    static_cast<void>(SyncDirectory(directory.substr(0, at)));
+    if (at == 1) break;
+  }
+}
+
 Result<UniqueFd> TakeLock(const std::string& directory) {
   const std::string path = directory + "/lock";
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -75,7 +83,7 @@ Result<> WriteFormat(const std::string& directory, DirectoryState state) {
 }
 
 Result<OpenedDirectory> OpenDirectory(const std::string& directory) {
-  if (auto r = MakeDirectories(directory); !r) {
+  if (auto r = MakeDirectoriesDurably(directory); !r) {
     return Fail(Code::kUnavailable, Cat("store ", directory, ": ", r.error().message(), "; choose a directory that this user may write"));
   }
   OpenedDirectory out;
@@ -99,6 +107,7 @@ Result<OpenedDirectory> OpenDirectory(const std::string& directory) {
   }
   if (!state) return Fail(Code::kCorruption, Cat("store ", directory, ": ", state.error().message(), "; restore a backup"));
   out.state = *state;
+  if (out.state == DirectoryState::kCreating) SyncAncestors(directory);
   return out;
 }
 

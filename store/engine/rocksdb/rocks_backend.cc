@@ -17,6 +17,7 @@
 #include "core/base/fault.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
+#include "store/engine/rocksdb/torn_tail.h"
 
 namespace skerry::store {
 namespace {
@@ -92,7 +93,7 @@ RocksBackend::~RocksBackend() = default;
 Result<std::unique_ptr<RocksBackend>> RocksBackend::Open(const Options& options, OpenedDirectory directory) {
   const bool create = directory.state == DirectoryState::kCreating;
   const std::string db = options.directory + "/db";
-  if (create) TRY_VOID(MakeDirectories(db));
+  if (create) TRY_VOID(MakeDirectoriesDurably(db));
   struct stat st;
   const bool lost_log = directory.state == DirectoryState::kReady && !HasLog(db);
   if (!create && (lost_log || ::stat((db + "/CURRENT").c_str(), &st) != 0)) {
@@ -109,7 +110,12 @@ Result<std::unique_ptr<RocksBackend>> RocksBackend::Open(const Options& options,
 
 Result<> RocksBackend::OpenDb(bool create) {
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status s = rocksdb::DB::Open(DbOptions(create), directory_ + "/db", &db);
+  const std::string path = directory_ + "/db";
+  rocksdb::Status s = rocksdb::DB::Open(DbOptions(create), path, &db);
+  if (s.IsCorruption()) {
+    const auto cut = CutTornTails(path);
+    if (cut && *cut) s = rocksdb::DB::Open(DbOptions(create), path, &db);
+  }
   if (s.ok()) {
     db_.reset(db);
     return {};
@@ -197,12 +203,12 @@ Result<> RocksBackend::Scan(std::string_view from, std::string_view to, const Vi
 }
 
 Result<> RocksBackend::Checkpoint(const std::string& directory) {
-  TRY_VOID(MakeDirectories(directory));
+  TRY_VOID(MakeDirectoriesDurably(directory));
   if (::rmdir(directory.c_str()) != 0) {   // the cheapest proof that it is empty
     const Code code = errno == ENOTEMPTY || errno == EEXIST ? Code::kAlreadyExists : Code::kUnavailable;
     return Fail(code, Cat("checkpoint to ", directory, ": ", ::strerror(errno), "; choose an empty directory"));
   }
-  TRY_VOID(MakeDirectories(directory));
+  TRY_VOID(MakeDirectoriesDurably(directory));
   {
     const std::shared_lock lock(db_mutex_);
     if (!db_) return std::unexpected(HealthError());

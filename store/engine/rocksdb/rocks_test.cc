@@ -5,6 +5,7 @@
 
 #include "core/base/files.h"
 #include "store/engine/rocksdb/directory.h"
+#include "store/engine/rocksdb/torn_tail.h"
 #include "store/store_fixture.h"
 
 namespace skerry::store {
@@ -157,6 +158,48 @@ TEST_CASE("a torn tail of the write-ahead log loses only what is torn, damage in
     bad[at] = static_cast<char>(bad[at] ^ 0x40);
     INFO("damaged at " << at << " of " << wal.size());
     CHECK(with(bad) == -1);
+  }
+}
+
+TEST_CASE("a last record of which only later blocks reached the disk is cut off, one before it is not", "[store]") {
+  TempDirectory d;
+  const std::string directory = d.path() + "/s", copy = d.path() + "/c";
+  Fill(directory, 3);
+  // All in one log: the last record spans several blocks of RocksDB's format.
+  std::size_t before = 0;
+  {
+    auto store = OpenRocksStore(At(directory)).value();
+    for (int i = 3; i < 5; ++i) {
+      static_cast<void>(SubmitAndWait(*store, {{}, {{Cat("/k", i), Bytes(std::string(100'000, 'v'))}}}));
+      if (i == 3) before = fs::file_size(FilesIn(directory + "/db", ".log").back());
+    }
+  }
+  const std::string path = FilesIn(directory + "/db", ".log").back();
+  const std::string wal = ReadFile(path).value();
+  REQUIRE(InspectLog(wal).state == TailState::kIntact);
+  REQUIRE(InspectLog(wal.substr(0, before)).good_bytes == before);
+  const auto entries = [&](std::string_view content) -> int {
+    fs::remove_all(copy);
+    fs::copy(directory, copy, fs::copy_options::recursive);
+    Overwrite(copy + "/db/" + fs::path(path).filename().string(), content);
+    auto store = OpenRocksStore(At(copy));
+    if (!store) return store.error().code() == Code::kCorruption ? -1 : -2;
+    return static_cast<int>((*store)->List("/", {}).value().entries.size());
+  };
+  const std::string torn = wal.substr(0, before + 90'000);
+  CHECK(entries(torn) == 4);
+  for (const std::size_t hole : {before, before + 5'000, before + 40'000, before + 70'000}) {
+    INFO("hole at " << hole - before);
+    std::string holed = torn;
+    holed.replace(hole, 4096, 4096, '\0');
+    CHECK(entries(holed) == 4);
+    CHECK(entries(torn.substr(0, hole) + std::string(20'000, '\0')) == 4);
+  }
+  for (const std::size_t hole : {before - 90'000, before - 50'000, before - 5'000}) {
+    INFO("hole before the last record, " << before - hole);
+    std::string holed = wal;
+    holed.replace(hole, 4096, 4096, '\0');
+    CHECK(entries(holed) == -1);
   }
 }
 
