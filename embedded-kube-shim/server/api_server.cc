@@ -53,6 +53,7 @@ class ApiServerImpl final : public ApiServer {
   void Stop() noexcept override {
     if (std::exchange(stopped_, true)) return;
     timers_.Stop();
+    engine_.Drain();
     completions_.Stop();
     caches_.Stop();
   }

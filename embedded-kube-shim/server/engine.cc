@@ -1,8 +1,5 @@
 #include "embedded-kube-shim/server/engine.h"
 
-#include <condition_variable>
-#include <mutex>
-
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
@@ -71,10 +68,23 @@ void Engine::Try(std::shared_ptr<Running> run) {
     return;
   }
   auto batch = run->attempt.batch;
+  {
+    std::lock_guard lock(flight_mutex_);
+    ++in_flight_;
+  }
   store_.Submit(std::move(batch), [this, run](Result<store::Outcome> outcome) {
     // On the commit thread: hand over at once.
-    post_([this, run, outcome = std::move(outcome)]() mutable { Finish(run, std::move(outcome)); });
+    post_([this, run, outcome = std::move(outcome)]() mutable {
+      Finish(run, std::move(outcome));
+      std::lock_guard lock(flight_mutex_);
+      if (--in_flight_ == 0) landed_.notify_all();
+    });
   });
+}
+
+void Engine::Drain() {
+  std::unique_lock lock(flight_mutex_);
+  landed_.wait(lock, [this] { return in_flight_ == 0; });
 }
 
 void Engine::Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome) {

@@ -1,7 +1,8 @@
 #pragma once
-#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -98,6 +99,9 @@ class Engine final : public AdmissionWorld {
   void Run(const Ctx& ctx, std::unique_ptr<WriteOperation> operation, Done done);
   Result<Written> RunAndWait(const Ctx& ctx, std::unique_ptr<WriteOperation> operation);
 
+  // Waits until no submitted batch is unanswered. Before destruction; nobody may start writes any more.
+  void Drain();
+
   // The stored object in the requested version, with resourceVersion. Null when there is none.
   std::shared_ptr<const json::Value> Read(const Target& target) const;
   ItemPtr Find(const Target& target) const;
@@ -142,6 +146,9 @@ class Engine final : public AdmissionWorld {
   Random& random_;
   const EngineOptions options_;
   const Post post_;
+  std::mutex flight_mutex_;
+  std::condition_variable landed_;
+  std::size_t in_flight_ = 0;            // guarded: batches that the store has not answered
 };
 
 // Operations.
