@@ -127,6 +127,12 @@ ssize_t Descriptor::WriteSome(const void* from, std::size_t size) {
   }
 }
 
+bool Descriptor::Quiet() {
+  if (!is_socket_) return true;
+  char byte;
+  return ::recv(fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && IsRetry(errno);
+}
+
 Task<Result<std::size_t>> FdStream::Read(std::span<std::byte> into) {
   constexpr auto kRead = Descriptor::Direction::kRead;
   const auto descriptor = descriptor_;

@@ -34,6 +34,7 @@ class Descriptor : public std::enable_shared_from_this<Descriptor> {
   // As recv and send; EAGAIN is -1 with errno.
   ssize_t ReadSome(void* into, std::size_t size);
   ssize_t WriteSome(const void* from, std::size_t size);
+  bool Quiet();
 
  private:
   struct Half {
@@ -66,6 +67,7 @@ class FdStream final : public Stream {
   void WriteExpiresAt(TimePoint deadline) override { descriptor_->SetDeadline(Descriptor::Direction::kWrite, deadline); }
   void Abort() noexcept override { descriptor_->Abort(); }
   const ConnectionInfo& info() const override { return info_; }
+  bool Quiet() override { return descriptor_->Quiet(); }
 
   std::shared_ptr<Descriptor> TakeDescriptor() { return std::move(descriptor_); }   // the stream is unusable afterwards
 
