@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <linux/mount.h>
 
+#include <set>
 #include <thread>
 
 #include "core/base/files.h"
@@ -171,7 +172,50 @@ Result<> RemoveEntries(int dir_fd, const std::string& path) {
   return {};
 }
 
+struct Measure {
+  dev_t device = 0;
+  std::set<ino_t> linked;
+  TreeSize size;
+};
+
+Result<> MeasureDirectory(const Ctx& ctx, int dir_fd, const std::string& path, Measure& m) {
+  if (ctx.done()) return Fail(ctx.stop.stop_requested() ? Code::kCancelled : Code::kTimeout, "measuring " + path);
+  DIR* const stream = ::fdopendir(dir_fd);
+  if (stream == nullptr) {
+    ::close(dir_fd);
+    return std::unexpected(ErrnoError(errno, "read directory " + path));
+  }
+  const std::unique_ptr<DIR, int (*)(DIR*)> closer(stream, ::closedir);
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    struct stat st;
+    if (name == "." || name == ".." || ::fstatat(::dirfd(stream), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != m.device) continue;
+    if (!S_ISDIR(st.st_mode) && st.st_nlink > 1 && !m.linked.insert(st.st_ino).second) continue;
+    m.size.bytes += static_cast<std::uint64_t>(st.st_blocks) * 512;
+    ++m.size.inodes;
+    if (!S_ISDIR(st.st_mode)) continue;
+    const int child = ::openat(::dirfd(stream), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (child >= 0) TRY_VOID(MeasureDirectory(ctx, child, Cat(path, "/", name), m));
+  }
+  return {};
+}
+
 }  // namespace
+
+Result<TreeSize> MeasureTree(const Ctx& ctx, const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  struct stat st;
+  if (fd < 0 || ::fstat(fd, &st) != 0) {
+    const int error = errno;
+    if (fd >= 0) ::close(fd);
+    return std::unexpected(ErrnoError(error, "open " + path));
+  }
+  Measure m;
+  m.device = st.st_dev;
+  m.size = {static_cast<std::uint64_t>(st.st_blocks) * 512, 1};
+  TRY_VOID(MeasureDirectory(ctx, fd, path, m));
+  return m.size;
+}
 
 Result<> RemoveTree(const std::string& path) {
   if (path.size() < 2 || !path.starts_with('/')) return Fail(Code::kInvalid, "refusing to remove " + Quote(path));

@@ -29,4 +29,10 @@ Result<std::vector<MountEntry>> ReadMounts();                                // 
 // Deletes a tree without following links and without crossing into mounts (they are detached first). Absent: ok.
 Result<> RemoveTree(const std::string& path);
 
+struct TreeSize {
+  std::uint64_t bytes = 0, inodes = 0;
+};
+// Allocated blocks below a directory: one file system, hard links counted once, links not followed. Files that vanish meanwhile are skipped.
+Result<TreeSize> MeasureTree(const Ctx& ctx, const std::string& path);
+
 }  // namespace skerry::process

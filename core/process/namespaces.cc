@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -57,6 +58,15 @@ Result<> WriteSysctl(std::string_view name, std::string_view value) {
   return {};
 }
 
+Result<> RaiseLoopback() {
+  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  if (!fd || ::ioctl(fd.get(), SIOCSIFFLAGS, &request) != 0) return std::unexpected(ErrnoError(errno, "raise loopback"));
+  return {};
+}
+
 Result<> PinHere(const Kind& kind) {
   const UniqueFd file(::open(kind.path->c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0444));
   if (!file) return std::unexpected(ErrnoError(errno, "create " + *kind.path));
@@ -81,6 +91,7 @@ Result<> PinOnThread(const PinnedNamespaces& spec, std::vector<Kind>& made) {
     if (!fd || ::setns(fd.get(), kind.flag) != 0) return std::unexpected(ErrnoError(errno, "enter namespace " + *kind.path));
   }
   if (flags != 0 && ::unshare(flags) != 0) return std::unexpected(ErrnoError(errno, "create namespaces"));
+  if (!spec.net.empty()) TRY_VOID(RaiseLoopback());
   if (!spec.uts.empty()) {
     if (!spec.hostname.empty() && ::sethostname(spec.hostname.data(), spec.hostname.size()) != 0) return std::unexpected(ErrnoError(errno, "set hostname"));
     if (!spec.domainname.empty() && ::setdomainname(spec.domainname.data(), spec.domainname.size()) != 0) return std::unexpected(ErrnoError(errno, "set domain name"));

@@ -11,7 +11,7 @@ namespace skerry::process {
 
 // Namespaces that live without a process: bind-mounted on files. The files and mounts outlive us and end with a reboot.
 struct PinnedNamespaces {
-  std::string net, ipc, uts;            // file to pin on; empty: that kind is not made. Parent directories must exist
+  std::string net, ipc, uts;            // file to pin on; empty: that kind is not made. Parent directories must exist. net: loopback is up
   std::string hostname, domainname;     // set in uts
   std::map<std::string, std::string> sysctls;   // "net.core.somaxconn" → value; written inside the new namespaces
 };

@@ -1,0 +1,10 @@
+# cmake "-DIN=a|b" -DOUT=file -P embed.cmake: writes the files as C arrays named after them.
+string(REPLACE "|" ";" IN "${IN}")
+set(text "")
+foreach(file IN LISTS IN)
+  get_filename_component(name ${file} NAME_WE)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(APPEND text "static const unsigned char k_${name}[] = {${bytes}};\n")
+endforeach()
+file(WRITE ${OUT} "${text}")
