@@ -20,9 +20,10 @@ using BigPtr = OpenSslPtr<BIGNUM, ::BN_free>;
 using SignaturePtr = OpenSslPtr<ECDSA_SIG, ::ECDSA_SIG_free>;
 using KeyContextPtr = OpenSslPtr<EVP_PKEY_CTX, ::EVP_PKEY_CTX_free>;
 
-const unsigned char* Data(std::string_view s) { return reinterpret_cast<const unsigned char*>(s.data()); }
+const unsigned char* Data(std::string_view s) { return reinterpret_cast<const unsigned char*>(s.empty() ? "" : s.data()); }
 
 Result<KeyType> TypeOf(const EVP_PKEY* key) {
+  if (key == nullptr) return OpenSslFail(Code::kBadRequest, "read public key");   // a certificate may hold a damaged one
   const int id = ::EVP_PKEY_get_base_id(key);
   if (id == EVP_PKEY_RSA) {
     if (::EVP_PKEY_get_bits(key) < 2048 || ::EVP_PKEY_get_bits(key) > 16384) return Fail(Code::kUnsupported, "RSA keys must have 2048 to 16384 bits");
@@ -99,7 +100,7 @@ std::unexpected<Error> OpenSslFail(Code code, std::string_view what) {
   return Fail(code, reason ? Cat(what, ": ", reason) : std::string(what));
 }
 
-BioPtr ReadBio(std::string_view bytes) { return BioPtr(::BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size()))); }
+BioPtr ReadBio(std::string_view bytes) { return BioPtr(::BIO_new_mem_buf(bytes.empty() ? "" : bytes.data(), static_cast<int>(bytes.size()))); }
 
 std::string TakeBio(const BioPtr& bio) {
   char* data = nullptr;

@@ -55,6 +55,7 @@ class Reader {
  public:
   Reader(std::string_view text, const YamlOptions& options) : options_(options) {
     yaml_parser_initialize(&parser_);
+    if (text.empty()) text = "";   // a null pointer is refused
     yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
   }
   ~Reader() { yaml_parser_delete(&parser_); }

@@ -140,7 +140,8 @@ class Writer {
         for (const json::Member& m : v.Members()) sorted.push_back(&m);
         std::sort(sorted.begin(), sorted.end(), [](const json::Member* a, const json::Member* b) { return KeyLess(a->key, b->key); });
         for (const json::Member* m : sorted) {
-          String(m->key);
+          if (m->key == "<<") Plain(m->key, YAML_DOUBLE_QUOTED_SCALAR_STYLE);   // bare, it would merge its value
+          else String(m->key);
           Node(m->value);
         }
         yaml_mapping_end_event_initialize(&e);
