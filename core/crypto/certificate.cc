@@ -10,8 +10,6 @@
 namespace skerry::crypto {
 namespace {
 
-using BigPtr = OpenSslPtr<BIGNUM, ::BN_free>;
-
 std::string Text(const ASN1_STRING* s) {
   unsigned char* utf8 = nullptr;
   const int size = ::ASN1_STRING_to_UTF8(&utf8, s);

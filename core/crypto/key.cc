@@ -16,11 +16,8 @@
 namespace skerry::crypto {
 namespace {
 
-using BigPtr = OpenSslPtr<BIGNUM, ::BN_free>;
 using SignaturePtr = OpenSslPtr<ECDSA_SIG, ::ECDSA_SIG_free>;
 using KeyContextPtr = OpenSslPtr<EVP_PKEY_CTX, ::EVP_PKEY_CTX_free>;
-
-const unsigned char* Data(std::string_view s) { return reinterpret_cast<const unsigned char*>(s.empty() ? "" : s.data()); }
 
 Result<KeyType> TypeOf(const EVP_PKEY* key) {
   if (key == nullptr) return OpenSslFail(Code::kBadRequest, "read public key");   // a certificate may hold a damaged one

@@ -28,6 +28,7 @@ inline void FreeNames(GENERAL_NAMES* names) { ::GENERAL_NAMES_free(names); }
 inline void FreeCertificates(STACK_OF(X509) * stack) { sk_X509_pop_free(stack, ::X509_free); }
 inline void FreeExtensions(STACK_OF(X509_EXTENSION) * stack) { sk_X509_EXTENSION_pop_free(stack, ::X509_EXTENSION_free); }
 
+using BigPtr = OpenSslPtr<BIGNUM, ::BN_free>;
 using BioPtr = OpenSslPtr<BIO, ::BIO_free_all>;
 using PkeyPtr = OpenSslPtr<EVP_PKEY, ::EVP_PKEY_free>;
 using MdContextPtr = OpenSslPtr<EVP_MD_CTX, ::EVP_MD_CTX_free>;
@@ -40,6 +41,8 @@ using ExtensionsPtr = OpenSslPtr<STACK_OF(X509_EXTENSION), FreeExtensions>;
 // "what: reason" from the newest entry of this thread's error queue, which is cleared.
 std::unexpected<Error> OpenSslFail(Code code, std::string_view what);
 
+// Never null: some readers take a null pointer as something else than nothing.
+inline const unsigned char* Data(std::string_view s) { return reinterpret_cast<const unsigned char*>(s.empty() ? "" : s.data()); }
 BioPtr ReadBio(std::string_view bytes);   // borrows
 std::string TakeBio(const BioPtr& bio);
 

@@ -14,7 +14,6 @@ namespace {
 constexpr std::size_t kNonce = 12, kTag = 16;
 using CipherPtr = OpenSslPtr<EVP_CIPHER_CTX, ::EVP_CIPHER_CTX_free>;
 
-const unsigned char* Data(std::string_view s) { return reinterpret_cast<const unsigned char*>(s.data()); }
 unsigned char* Data(std::string& s) { return reinterpret_cast<unsigned char*>(s.data()); }
 int Size(std::string_view s) { return static_cast<int>(s.size()); }
 

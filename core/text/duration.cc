@@ -4,9 +4,12 @@
 #include <limits>
 
 #include "core/base/strings.h"
+#include "core/text/ascii.h"
 
 namespace skerry::text {
 namespace {
+
+using internal::IsDigit;
 
 constexpr std::uint64_t kLimit = std::uint64_t{1} << 63;   // |minimum|
 
@@ -19,8 +22,6 @@ std::uint64_t UnitSize(std::string_view unit) {
   if (unit == "h") return 3'600'000'000'000;
   return 0;
 }
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
 

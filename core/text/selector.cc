@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "core/text/ascii.h"
 
 namespace skerry::text {
 namespace {
 
+using internal::IsDigit;
+
 bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsAlnum(char c) { return IsLower(c) || IsDigit(c) || (c >= 'A' && c <= 'Z'); }
 
 // ([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]
@@ -31,7 +33,7 @@ constexpr std::string_view kNameRule =
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or "
     "'123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
-std::unexpected<Error> Bad(std::string message) { return Fail(Code::kBadRequest, std::move(message)); }
+std::unexpected<Error> BadSelector(std::string message) { return Fail(Code::kBadRequest, std::move(message)); }
 
 enum class Token : std::uint8_t { kEnd, kWord, kIn, kNotIn, kOpen, kClose, kComma, kNot, kEquals, kDoubleEquals, kNotEquals, kGreater, kLess };
 
@@ -79,14 +81,14 @@ class LabelParser {
   Result<std::vector<Requirement>> Parse() {
     std::vector<Requirement> out;
     while (!AtEnd()) {
-      if (!PeekWord() && Peek().token != Token::kNot) return Bad(Cat("found '", Peek().text, "', expected: !, identifier, or 'end of string'"));
+      if (!PeekWord() && Peek().token != Token::kNot) return BadSelector(Cat("found '", Peek().text, "', expected: !, identifier, or 'end of string'"));
       auto requirement = ParseRequirement();
       if (!requirement) return std::unexpected(std::move(requirement.error()).Wrap("unable to parse requirement"));
       out.push_back(*std::move(requirement));
       if (AtEnd()) break;
       const Lexeme separator = Next();
-      if (separator.token != Token::kComma) return Bad(Cat("found '", separator.text, "', expected: ',' or 'end of string'"));
-      if (!PeekWord() && Peek().token != Token::kNot) return Bad(Cat("found '", Peek().text, "', expected: identifier after ','"));
+      if (separator.token != Token::kComma) return BadSelector(Cat("found '", separator.text, "', expected: ',' or 'end of string'"));
+      if (!PeekWord() && Peek().token != Token::kNot) return BadSelector(Cat("found '", Peek().text, "', expected: identifier after ','"));
     }
     return out;
   }
@@ -107,10 +109,10 @@ class LabelParser {
     const bool absent = Peek().token == Token::kNot;
     if (absent) ++at_;
     const Lexeme key = Next();
-    if (!IsWord(key)) return Bad(Cat("found '", key.text, "', expected: identifier"));
+    if (!IsWord(key)) return BadSelector(Cat("found '", key.text, "', expected: identifier"));
     Requirement r{std::string(key.text), absent ? Requirement::Op::kAbsent : Requirement::Op::kExists, {}};
     // The key is checked before what follows it, as the answer names the first problem.
-    if (const auto problems = CheckLabelKey(r.key); !problems.empty()) return Bad(Cat("<nil>: Invalid value: ", Quote(r.key), ": ", Join(problems, "; ")));
+    if (const auto problems = CheckLabelKey(r.key); !problems.empty()) return BadSelector(Cat("<nil>: Invalid value: ", Quote(r.key), ": ", Join(problems, "; ")));
     if (absent || AtEnd() || Peek().token == Token::kComma) return r;
     const Lexeme op = Next();
     switch (op.token) {
@@ -121,7 +123,7 @@ class LabelParser {
       case Token::kNotEquals: r.op = Requirement::Op::kNotEquals; break;
       case Token::kGreater: r.op = Requirement::Op::kGreater; break;
       case Token::kLess: r.op = Requirement::Op::kLess; break;
-      default: return Bad(Cat("found '", op.text, "', expected: in, notin, =, ==, !=, gt, lt"));
+      default: return BadSelector(Cat("found '", op.text, "', expected: in, notin, =, ==, !=, gt, lt"));
     }
     if (r.op == Requirement::Op::kIn || r.op == Requirement::Op::kNotIn) {
       TRY(r.values, ParseValues());
@@ -129,7 +131,7 @@ class LabelParser {
       r.values.emplace_back();
     } else {
       const Lexeme value = Next();
-      if (!IsWord(value)) return Bad(Cat("found '", value.text, "', expected: identifier"));
+      if (!IsWord(value)) return BadSelector(Cat("found '", value.text, "', expected: identifier"));
       r.values.emplace_back(value.text);
     }
     return r;
@@ -137,18 +139,18 @@ class LabelParser {
 
   // "( a , b )"; an empty place between commas or parentheses is the empty value.
   Result<std::vector<std::string>> ParseValues() {
-    if (const Lexeme open = Next(); open.token != Token::kOpen) return Bad(Cat("found '", open.text, "' expected: '('"));
+    if (const Lexeme open = Next(); open.token != Token::kOpen) return BadSelector(Cat("found '", open.text, "' expected: '('"));
     std::vector<std::string> values;
     if (!PeekWord() && Peek().token != Token::kComma && Peek().token != Token::kClose) {
-      return Bad(Cat("found '", Peek().text, "', expected: ',', ')' or identifier"));
+      return BadSelector(Cat("found '", Peek().text, "', expected: ',', ')' or identifier"));
     }
     for (;;) {
       values.emplace_back(PeekWord() ? Next().text : std::string_view());
       const Lexeme after = Next();
       if (after.token == Token::kClose) return values;
       if (after.token == Token::kComma && (PeekWord() || Peek().token == Token::kComma || Peek().token == Token::kClose)) continue;
-      if (after.token == Token::kComma) return Bad(Cat("found '", Peek().text, "', expected: ',', or identifier"));
-      return Bad(Cat("found '", after.text, "', expected: ',' or ')'"));
+      if (after.token == Token::kComma) return BadSelector(Cat("found '", Peek().text, "', expected: ',', or identifier"));
+      return BadSelector(Cat("found '", after.text, "', expected: ',' or ')'"));
     }
   }
 
@@ -163,8 +165,8 @@ Result<> CheckRequirement(const Requirement& r) {
     for (const auto& v : r.values) out += (out.size() > 1 ? "," : "") + Quote(v);
     return out + "]";
   };
-  const auto bad_values = [&](std::string_view why) { return Bad(Cat("values: Invalid value: ", list(), ": ", why)); };
-  if (const auto problems = CheckLabelKey(r.key); !problems.empty()) return Bad(Cat("key: Invalid value: ", Quote(r.key), ": ", Join(problems, "; ")));
+  const auto bad_values = [&](std::string_view why) { return BadSelector(Cat("values: Invalid value: ", list(), ": ", why)); };
+  if (const auto problems = CheckLabelKey(r.key); !problems.empty()) return BadSelector(Cat("key: Invalid value: ", Quote(r.key), ": ", Join(problems, "; ")));
   switch (r.op) {
     case Op::kIn:
     case Op::kNotIn:
@@ -181,12 +183,12 @@ Result<> CheckRequirement(const Requirement& r) {
     case Op::kGreater:
     case Op::kLess:
       if (r.values.size() != 1) return bad_values("for 'Gt', 'Lt' operators, exactly one value is required");
-      if (!ParseInt(r.values[0])) return Bad(Cat("values[0]: Invalid value: ", Quote(r.values[0]), ": for 'Gt', 'Lt' operators, the value must be an integer"));
+      if (!ParseInt(r.values[0])) return BadSelector(Cat("values[0]: Invalid value: ", Quote(r.values[0]), ": for 'Gt', 'Lt' operators, the value must be an integer"));
       break;
   }
   for (std::size_t i = 0; i < r.values.size(); ++i) {
     const auto problems = CheckLabelValue(r.values[i]);
-    if (!problems.empty()) return Bad(Cat("values[", i, "][", r.key, "]: Invalid value: ", Quote(r.values[i]), ": ", Join(problems, "; ")));
+    if (!problems.empty()) return BadSelector(Cat("values[", i, "][", r.key, "]: Invalid value: ", Quote(r.values[i]), ": ", Join(problems, "; ")));
   }
   return {};
 }
@@ -195,13 +197,13 @@ Result<> CheckRequirement(const Requirement& r) {
 Result<std::string> Unescape(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == ',' || text[i] == '=') return Bad(Cat("invalid field selector: unescaped character in value: ", text[i]));
+    if (text[i] == ',' || text[i] == '=') return BadSelector(Cat("invalid field selector: unescaped character in value: ", text[i]));
     if (text[i] != '\\') {
       out += text[i];
       continue;
     }
-    if (++i == text.size()) return Bad("invalid field selector: invalid escape sequence: \\");
-    if (text[i] != '\\' && text[i] != ',' && text[i] != '=') return Bad(Cat("invalid field selector: invalid escape sequence: \\", text[i]));
+    if (++i == text.size()) return BadSelector("invalid field selector: invalid escape sequence: \\");
+    if (text[i] != '\\' && text[i] != ',' && text[i] != '=') return BadSelector(Cat("invalid field selector: invalid escape sequence: \\", text[i]));
     out += text[i];
   }
   return out;
@@ -322,7 +324,7 @@ Result<std::vector<FieldTerm>> ParseFieldSelector(std::string_view text) {
     std::size_t op = at;
     // The first "!=", "==" or "=" divides; a lone "!" belongs to the field.
     while (op != std::string_view::npos && term[op] == '!' && !term.substr(op).starts_with("!=")) op = term.find_first_of("!=", op + 1);
-    if (op == std::string_view::npos) return Bad(Cat("invalid selector: '", text, "'; can't understand '", term, "'"));
+    if (op == std::string_view::npos) return BadSelector(Cat("invalid selector: '", text, "'; can't understand '", term, "'"));
     const std::size_t width = term[op] == '!' || term.substr(op).starts_with("==") ? 2 : 1;
     TRY(std::string value, Unescape(term.substr(op + width)));
     out.push_back({std::string(term.substr(0, op)), std::move(value), term[op] != '!'});

@@ -18,7 +18,7 @@ using internal::ScalarKind;
 
 constexpr std::string_view kTagPrefix = "tag:yaml.org,2002:";
 
-std::unexpected<Error> Bad(std::string message) { return Fail(Code::kBadRequest, "yaml: " + std::move(message)); }
+std::unexpected<Error> BadYaml(std::string message) { return Fail(Code::kBadRequest, "yaml: " + std::move(message)); }
 
 class Event {
  public:
@@ -93,12 +93,12 @@ class Reader {
       line = parser_.context_mark.line;
     }
     const char* problem = parser_.problem ? parser_.problem : "unknown problem parsing YAML content";
-    return Bad(line != 0 ? Cat("line ", line, ": ", problem) : std::string(problem));
+    return BadYaml(line != 0 ? Cat("line ", line, ": ", problem) : std::string(problem));
   }
 
   // The node that starts at the current event.
   Result<json::Value> Node(int depth) {
-    if (depth > options_.max_depth) return Bad(Cat("exceeded max depth of ", options_.max_depth));
+    if (depth > options_.max_depth) return BadYaml(Cat("exceeded max depth of ", options_.max_depth));
     switch (event_->type) {
       case YAML_ALIAS_EVENT: return Alias();
       case YAML_SCALAR_EVENT: {
@@ -127,7 +127,7 @@ class Reader {
         if (!anchor.empty()) TRY_VOID(Remember(anchor, out));
         return out;
       }
-      default: return Bad("unexpected event");
+      default: return BadYaml("unexpected event");
     }
   }
 
@@ -158,7 +158,7 @@ class Reader {
       if (value.is_object()) sources.push_back(&value);
       for (json::Value& item : value.is_array() ? value.MutableItems() : no_items_) sources.push_back(&item);
       if (sources.empty() || !std::all_of(sources.begin(), sources.end(), [](const json::Value* v) { return v->is_object(); })) {
-        return Bad("map merge requires map or sequence of maps as the value");
+        return BadYaml("map merge requires map or sequence of maps as the value");
       }
       for (std::size_t i = sources.size(); i-- > 0;) {
         for (json::Member& m : sources[i]->MutableMembers()) put(std::move(m.key), std::move(m.value));
@@ -171,7 +171,7 @@ class Reader {
       TRY(json::Value v, Alias());
       return KeyOf(v, false);
     }
-    if (event_->type != YAML_SCALAR_EVENT) return Bad(Cat("line ", event_->start_mark.line + 1, ": invalid map key"));
+    if (event_->type != YAML_SCALAR_EVENT) return BadYaml(Cat("line ", event_->start_mark.line + 1, ": invalid map key"));
     const auto& s = event_->data.scalar;
     const std::string_view text(reinterpret_cast<const char*>(s.value), s.length);
     const bool merge = text == "<<" && ((s.plain_implicit && !s.tag) || Text(s.tag) == "tag:yaml.org,2002:merge");
@@ -185,7 +185,7 @@ class Reader {
     if (v.is_string()) return Key{std::string(v.Str()), Quote(v.Str()), merge};
     if (v.is_bool()) return Key{v.Bool() ? "true" : "false", v.Bool() ? "true" : "false"};
     if (v.is_number()) return Key{v.Dump(), v.Dump()};
-    return Bad(Cat("line ", event_->start_mark.line + 1, ": unsupported map key"));
+    return BadYaml(Cat("line ", event_->start_mark.line + 1, ": unsupported map key"));
   }
 
   Result<json::Value> ScalarValue() {
@@ -200,23 +200,23 @@ class Reader {
       std::string packed(text);
       std::erase_if(packed, [](char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; });
       auto bytes = FromBase64(packed);
-      if (!bytes) return Bad("!!binary value contains invalid base64 data");
+      if (!bytes) return BadYaml("!!binary value contains invalid base64 data");
       return json::Value(*std::move(bytes));
     }
     Scalar scalar = internal::ResolvePlain(text);
     const bool fits = tag.empty() || tag == "timestamp" || tag == "merge" || (tag == "int" && scalar.kind == ScalarKind::kInt) ||
                       (tag == "float" && (scalar.kind == ScalarKind::kInt || scalar.kind == ScalarKind::kFloat)) ||
                       (tag == "bool" && scalar.kind == ScalarKind::kBool) || (tag == "null" && scalar.kind == ScalarKind::kNull);
-    if (!fits) return Bad(Cat("cannot decode `", text, "` as a !!", tag));
-    if (!scalar.finite) return Bad(Cat("line ", event_->start_mark.line + 1, ": json: unsupported value: ", text));
+    if (!fits) return BadYaml(Cat("cannot decode `", text, "` as a !!", tag));
+    if (!scalar.finite) return BadYaml(Cat("line ", event_->start_mark.line + 1, ": json: unsupported value: ", text));
     return std::move(scalar.value);
   }
 
   Result<json::Value> Alias() {
     const std::string name(Text(event_->data.alias.anchor));
     const auto it = anchors_.find(name);
-    if (it == anchors_.end()) return Bad(Cat("unknown anchor '", name, "' referenced"));
-    if (it->second.open) return Bad(Cat("anchor '", name, "' value contains itself"));
+    if (it == anchors_.end()) return BadYaml(Cat("unknown anchor '", name, "' referenced"));
+    if (it->second.open) return BadYaml(Cat("anchor '", name, "' value contains itself"));
     TRY_VOID(Spend(it->second.cost));
     return it->second.value.Clone();
   }
@@ -231,7 +231,7 @@ class Reader {
   // Both the copy that an anchor keeps and each alias' copy count: "nine levels of nine" ends here.
   Result<> Spend(std::size_t cost) {
     copied_ += cost;
-    if (copied_ > options_.max_alias_bytes) return Bad("document contains excessive aliasing");
+    if (copied_ > options_.max_alias_bytes) return BadYaml("document contains excessive aliasing");
     return {};
   }
 

@@ -7,10 +7,10 @@
 #include <limits>
 #include <optional>
 
+#include "core/text/ascii.h"
+
 namespace skerry::text::internal {
 namespace {
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 template <std::size_t N>
 bool OneOf(std::string_view text, const std::array<std::string_view, N>& words) {

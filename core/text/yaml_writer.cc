@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/strings.h"
+#include "core/text/ascii.h"
 #include "core/text/base64.h"
 #include "core/text/yaml.h"
 #include "core/text/yaml_scalar.h"
@@ -11,7 +12,8 @@
 namespace skerry::text {
 namespace {
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+using internal::IsDigit;
+
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80; }
 
 // Natural order: other characters before letters, runs of digits by their number.
