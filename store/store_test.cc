@@ -1,5 +1,6 @@
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "core/base/fault.h"
 #include "store/store_fixture.h"
@@ -296,6 +297,53 @@ TEST_CASE("a failed commit burns its revision and leaves no trace", "[store]") {
     CHECK(s.Show("/") == Cat("/a=1 /c=", point));
     CHECK(ShowEvents(Drain(*s->Subscribe("/", before, nullptr).value())) == Cat("+/c=", point));
   }
+}
+
+TEST_CASE("on a full disk only what leads to deletions is taken, and the history in memory goes on", "[store]") {
+  Options options = WithVolatile();
+  options.retry_interval = std::chrono::milliseconds(1);
+  Fixture s(Engine::kMemory, options);   // the RocksDB engine on a full disk: tests/fault
+  const Revision r = s.Put("/a", "1");
+  s.Put("/b", "1");
+  s.disk().full = true;
+  const auto put = [&](bool may_use_reserve) {
+    Batch b{{}, {{"/a", Bytes(Cat("v", s->current()))}}};
+    b.may_use_reserve = may_use_reserve;
+    return SubmitAndWait(*s, std::move(b));
+  };
+  CHECK(put(false).error().code() == Code::kUnavailable);
+  CHECK(s->Healthy().error().code() == Code::kUnavailable);
+  CHECK(s.Value("/a") == "1");
+  const Revision deleted = s.Delete("/b");
+  CHECK(put(true));
+  CHECK(s.Put("/lease/n", "1") > deleted);
+  CHECK(s.Commit({{}, {{"/a", Bytes(s.Value("/a"))}}}).changed == false);
+  CHECK(Drain(*s->Subscribe("/a", r, nullptr).value()).size() == 1);
+  s.Reopen();
+  CHECK(s->Subscribe("/a", r, nullptr).error().code() == Code::kGone);   // not logged on the full disk: told, not skipped
+  CHECK(s.Show("/").starts_with("/a=v"));
+  CHECK(put(false).error().code() == Code::kUnavailable);
+  s.disk().full = false;
+  while (!s->Healthy()) std::this_thread::yield();   // its own timer
+  const Revision again = put(false).value().revision;
+  s.Reopen();
+  CHECK(Drain(*s->Subscribe("/a", again - 1, nullptr).value()).size() == 1);
+}
+
+TEST_CASE("a failing disk refuses writes, keeps reads and is tried again", "[store]") {
+  Options options;
+  options.retry_interval = std::chrono::milliseconds(1);
+  Fixture s(Engine::kMemory, options);
+  s.Put("/a", "1");
+  s.disk().failing = true;
+  CHECK(SubmitAndWait(*s, {{}, {{"/a", Bytes("2")}}}).error().code() == Code::kUnavailable);
+  CHECK(SubmitAndWait(*s, {{}, {{"/a", std::nullopt}}}).error().code() == Code::kUnavailable);
+  CHECK(s.Value("/a") == "1");
+  s.disk().failing = false;
+  while (!s->Healthy()) std::this_thread::yield();
+  s.Put("/b", "2");
+  s.Reopen();
+  CHECK(s.Show("/") == "/a=1 /b=2");
 }
 
 TEST_CASE("requests that no store can keep are refused", "[store]") {

@@ -44,11 +44,10 @@ Result<std::unique_ptr<MvccStore>> MvccStore::Open(Options options, std::unique_
   auto store = std::unique_ptr<MvccStore>(new MvccStore(std::move(options), std::move(backend), std::move(loaded)));
   if (origin == Origin::kCopy) {
     Writes writes;
-    const std::string reserved = MetaKey("reserved"), horizon = MetaKey("horizon");
+    const std::string reserved = MetaKey("reserved");
     writes[reserved] = EncodeMeta(reserved, store->reserved_);
-    writes[horizon] = EncodeMeta(horizon, store->reserved_ + 1);
-    TRY_VOID(store->Write(std::move(writes)));
     TRY_VOID(store->CompactNow(store->current()));
+    TRY_VOID(store->Write(std::move(writes), Trim::kNow));
   }
   store->thread_ = std::thread([s = store.get()] { s->Run(); });
   store->shared_->commit_thread = store->thread_.get_id();
@@ -58,12 +57,12 @@ Result<std::unique_ptr<MvccStore>> MvccStore::Open(Options options, std::unique_
 MvccStore::MvccStore(Options options, std::unique_ptr<Backend> backend, Loaded loaded)
     : options_(std::move(options)), backend_(std::move(backend)), reserved_(loaded.reserved), stale_log_(std::move(loaded.stale_log)) {
   // One revision is burned by opening: the history of volatile keys ends before it.
-  const Revision revision = reserved_ + 1;
+  const Revision revision = std::max(reserved_ + 1, loaded.state.horizon);
   loaded.state.revision = revision;
   shared_->volatile_prefixes = options_.volatile_prefixes;
   shared_->opened_at = revision;
   shared_->revision = revision;
-  shared_->horizon = loaded.state.horizon;
+  shared_->horizon = disk_horizon_ = loaded.state.horizon;
   next_ = revision + 1;
   {
     auto state = shared_->state.Lock();
@@ -163,15 +162,16 @@ std::vector<MvccStore::Pending> MvccStore::TakeGroup(bool* stopping) {
 }
 
 void MvccStore::CommitGroup(std::vector<Pending>& group) {
-  const auto error = [&] { return backend_->health() == Backend::Health::kLowSpace ? std::optional(backend_->HealthError()) : std::nullopt; };
-  const std::optional<Error> low_space = error();
-  std::vector<Result<Outcome>> outcomes = TryGroup(group, low_space ? &*low_space : nullptr);
-  // The disk has just turned out to be full. What may use the space kept back goes on at once.
-  if (const auto now = error(); now && !low_space) outcomes = TryGroup(group, &*now);
+  const auto low_space = [&] { return backend_->health() == Backend::Health::kLowSpace ? std::optional(backend_->HealthError()) : std::nullopt; };
+  bool failed = false;
+  std::optional<Error> error = low_space();
+  std::vector<Result<Outcome>> outcomes = TryGroup(group, error ? &*error : nullptr, &failed);
+  // The disk turned out to be full and space was freed: what may use it goes on at once.
+  if (failed && (error = low_space())) outcomes = TryGroup(group, &*error, &failed);
   for (std::size_t i = 0; i < group.size(); ++i) group[i].done(std::move(outcomes[i]));
 }
 
-std::vector<Result<Outcome>> MvccStore::TryGroup(const std::vector<Pending>& group, const Error* low_space) {
+std::vector<Result<Outcome>> MvccStore::TryGroup(const std::vector<Pending>& group, const Error* low_space, bool* failed) {
   Stage stage(*shared_, next_);
   std::vector<Result<Outcome>> outcomes;
   for (const Pending& p : group) {
@@ -185,19 +185,26 @@ std::vector<Result<Outcome>> MvccStore::TryGroup(const std::vector<Pending>& gro
     }
   }
   std::vector<Commit> commits = stage.TakeCommits(*options_.clock);
+  *failed = false;
   if (commits.empty()) return outcomes;
   next_ = stage.next();   // kept on failure too: those revisions are burned
   if (const Result<> r = Persist(commits); !r) {
     // Every answer may rest on a batch of this group that now did not happen.
     for (Result<Outcome>& o : outcomes) o = std::unexpected(o ? r.error().Clone() : o.error().Clone());
+    *failed = true;
     return outcomes;
   }
   Apply(std::move(commits));
   return outcomes;
 }
 
-Result<> MvccStore::Persist(const std::vector<Commit>& commits) {
+Result<> MvccStore::Persist(std::vector<Commit>& commits) {
   Writes writes;
+  Trim trim = Trim::kWhenWorthIt;
+  if (backend_->health() == Backend::Health::kLowSpace && std::any_of(commits.begin(), commits.end(), [](const Commit& c) { return c.logged; })) {
+    GiveUpDiskLog(commits);
+    trim = Trim::kNow;
+  }
   Stage::Encode(*shared_, commits, &writes);
   const Revision last = commits.back().revision;
   Revision reserve = reserved_;
@@ -207,18 +214,30 @@ Result<> MvccStore::Persist(const std::vector<Commit>& commits) {
     writes[key] = EncodeMeta(key, reserve);
   }
   if (writes.empty()) return {};
-  TRY_VOID(Write(std::move(writes)));
+  TRY_VOID(Write(std::move(writes), trim));
   reserved_ = reserve;
   return {};
 }
 
-Result<> MvccStore::Write(Writes writes) {
+// On a full disk a deletion must not cost the space of what it deletes: nothing is logged, and the log that is there is deleted. Memory
+// keeps the history for watches that are running; only after a restart it begins later.
+void MvccStore::GiveUpDiskLog(std::vector<Commit>& commits) {
+  for (Commit& c : commits) c.logged = false;
+  disk_horizon_ = commits.back().revision;
+  auto state = shared_->state.Lock();
+  for (Commit& c : state->log) {
+    if (std::exchange(c.logged, false)) stale_log_.push_back(c.revision);
+  }
+}
+
+Result<> MvccStore::Write(Writes writes, Trim trim) {
   if (backend_->health() == Backend::Health::kFailing) return std::unexpected(backend_->HealthError());
-  const bool trim = stale_log_.size() >= kStaleLogBatch;
-  if (trim) {
+  const bool trims = trim == Trim::kNow || stale_log_.size() >= kStaleLogBatch;
+  if (trims) {
+    disk_horizon_ = std::max(disk_horizon_, horizon());
     for (const Revision r : stale_log_) writes.try_emplace(LogKey(r), std::nullopt);
     const std::string key = MetaKey("horizon");
-    writes.try_emplace(key, EncodeMeta(key, horizon()));
+    writes.try_emplace(key, EncodeMeta(key, disk_horizon_));
   }
   for (const std::string& key : doubtful_) {
     if (writes.contains(key)) continue;
@@ -240,7 +259,7 @@ Result<> MvccStore::Write(Writes writes) {
     return r;
   }
   doubtful_.clear();
-  if (trim) stale_log_.clear();
+  if (trims) stale_log_.clear();
   return {};
 }
 
@@ -292,14 +311,7 @@ Result<> MvccStore::CompactNow(Revision revision) {
     auto state = shared_->state.Lock();
     TrimTo(*state, revision);
   }
-  if (stale_log_.empty()) return {};
-  Writes writes;
-  for (const Revision r : stale_log_) writes[LogKey(r)] = std::nullopt;
-  const std::string key = MetaKey("horizon");
-  writes[key] = EncodeMeta(key, horizon());
-  TRY_VOID(Write(std::move(writes)));
-  stale_log_.clear();
-  return {};
+  return stale_log_.empty() ? Result<>() : Write({}, Trim::kNow);
 }
 
 void MvccStore::RetryBackend() {
@@ -314,7 +326,7 @@ void MvccStore::Close() {
     Writes writes;
     const std::string key = MetaKey("reserved");
     writes[key] = EncodeMeta(key, next_ - 1);
-    static_cast<void>(Write(std::move(writes)));   // on failure the reservation stays: correct, only wasteful
+    static_cast<void>(Write(std::move(writes), Trim::kWhenWorthIt));   // on failure the reservation stays: correct, only wasteful
   }
   {
     auto state = shared_->state.Lock();

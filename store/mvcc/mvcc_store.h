@@ -66,9 +66,11 @@ class MvccStore final : public Store {
   std::vector<Pending> TakeGroup(bool* stopping);
   std::chrono::steady_clock::time_point NextTimer() const;
   void CommitGroup(std::vector<Pending>& group);
-  std::vector<Result<Outcome>> TryGroup(const std::vector<Pending>& group, const Error* low_space);
-  Result<> Persist(const std::vector<Commit>& commits);
-  Result<> Write(Writes writes);
+  std::vector<Result<Outcome>> TryGroup(const std::vector<Pending>& group, const Error* low_space, bool* failed);
+  enum class Trim : std::uint8_t { kWhenWorthIt, kNow };
+  Result<> Persist(std::vector<Commit>& commits);
+  Result<> Write(Writes writes, Trim trim);
+  void GiveUpDiskLog(std::vector<Commit>& commits);
   void Apply(std::vector<Commit> commits);
   void TrimHistory();
   void TrimTo(State& state, Revision revision);
@@ -86,7 +88,8 @@ class MvccStore final : public Store {
   // Commit thread only.
   Revision next_ = 2;                       // the next revision to give out
   Revision reserved_ = 0;                   // durable: reopening starts above it
-  std::vector<Revision> stale_log_;         // deleted together with the next write
+  std::vector<Revision> stale_log_;         // deleted together with a later write
+  Revision disk_horizon_ = 1;               // the horizon on the backend is at least this; the log there may have gaps below
   std::set<std::string> doubtful_;          // backend keys of failed writes
   std::chrono::steady_clock::time_point next_retry_;
 

@@ -93,7 +93,7 @@ std::vector<Commit> Stage::TakeCommits(const Clock& clock) {
   const auto wall = std::chrono::duration_cast<std::chrono::milliseconds>(clock.Now().time_since_epoch()).count();
   for (auto& [revision, events] : commits_) {
     Commit c{revision, at, wall, HistoryBytes(events), false, nullptr};
-    c.durable = std::any_of(events.begin(), events.end(), [&](const Event& e) { return !shared_.IsVolatile(e.entry.key); });
+    c.logged = std::any_of(events.begin(), events.end(), [&](const Event& e) { return !shared_.IsVolatile(e.entry.key); });
     c.events = std::make_shared<const std::vector<Event>>(std::move(events));
     commits.push_back(std::move(c));
   }
@@ -103,7 +103,6 @@ std::vector<Commit> Stage::TakeCommits(const Clock& clock) {
 
 void Stage::Encode(const Shared& shared, const std::vector<Commit>& commits, std::map<std::string, std::optional<std::string>>* writes) {
   for (const Commit& c : commits) {
-    if (!c.durable) continue;
     std::vector<Event> mixed;   // filled only when the commit has volatile keys too
     const std::vector<Event>* durable = c.events.get();
     const auto is_volatile = [&](const Event& e) { return shared.IsVolatile(e.entry.key); };
@@ -117,6 +116,7 @@ void Stage::Encode(const Shared& shared, const std::vector<Commit>& commits, std
       if (e.type == Event::Type::kPut) record = EncodeCurrent(key, Version{e.entry.value, e.entry.created, e.entry.modified});
       writes->insert_or_assign(std::move(key), std::move(record));
     }
+    if (!c.logged) continue;
     std::string key = LogKey(c.revision);
     std::string record = EncodeLog(key, c.wall_ms, *durable);
     writes->insert_or_assign(std::move(key), std::move(record));

@@ -17,7 +17,7 @@ class Stage {
 
   // The new commits, oldest first, with the times they carry in the history.
   std::vector<Commit> TakeCommits(const Clock& clock);
-  // What the commits mean for the backend. Volatile keys leave no trace there.
+  // What the commits mean for the backend: entries, and a log record where `logged` says so. Volatile keys leave no trace there.
   static void Encode(const Shared& shared, const std::vector<Commit>& commits, std::map<std::string, std::optional<std::string>>* writes);
   Revision next() const { return next_; }
 

@@ -11,14 +11,14 @@ std::deque<Commit>::const_iterator State::LogAfter(Revision after) const {
 }
 
 std::vector<Revision> State::Trim(Revision up_to) {
-  std::vector<Revision> durable;
+  std::vector<Revision> logged;
   while (!log.empty() && log.front().revision <= up_to) {
-    if (log.front().durable) durable.push_back(log.front().revision);
+    if (log.front().logged) logged.push_back(log.front().revision);
     log_bytes -= log.front().bytes;
     log.pop_front();
   }
   horizon = std::max(horizon, up_to);
-  return durable;
+  return logged;
 }
 
 bool Shared::IsVolatile(std::string_view key) const {

@@ -19,7 +19,7 @@ struct Commit {
   Clock::MonoTime at;
   std::int64_t wall_ms = 0;
   std::int64_t bytes = 0;
-  bool durable = false;   // has a log record on the backend
+  bool logged = false;   // has a log record on the backend
   std::shared_ptr<const std::vector<Event>> events;
 };
 

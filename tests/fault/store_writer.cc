@@ -123,7 +123,7 @@ store::Options FaultOptions(const std::string& directory, bool sync) {
 int RunWriters(const WriterArguments& a) {
   auto store = store::OpenRocksStore(FaultOptions(a.directory, a.sync));
   if (!store) {
-    std::fprintf(stderr, "%s\n", std::string(store.error().message()).c_str());
+    if (store.error().code() != Code::kUnavailable) std::fprintf(stderr, "%s\n", std::string(store.error().message()).c_str());
     return kCannotOpen;
   }
   std::vector<std::thread> threads;

@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::string_view kMagic = "skerry-store";
 constexpr std::string_view kStates[] = {"creating", "ready", "copy"};
-constexpr std::int64_t kBallastMargin = 8 << 20;
 
 std::string CrcText(std::string_view text) {
   char hex[9];
@@ -123,7 +122,7 @@ bool Ballast::Restore() {
   Release();   // a shorter one from an interrupted attempt
   struct statvfs fs;
   if (::statvfs(directory_.c_str(), &fs) != 0) return false;
-  if (static_cast<std::int64_t>(fs.f_bavail) * static_cast<std::int64_t>(fs.f_frsize) < bytes_ + kBallastMargin) return false;
+  if (static_cast<std::int64_t>(fs.f_bavail) * static_cast<std::int64_t>(fs.f_frsize) < bytes_ + bytes_ / 4) return false;
   const UniqueFd fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return false;
   if (::posix_fallocate(fd.get(), 0, bytes_) == 0 && ::fsync(fd.get()) == 0) return true;

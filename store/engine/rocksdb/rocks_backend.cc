@@ -1,6 +1,7 @@
 #include "store/engine/rocksdb/rocks_backend.h"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
@@ -17,6 +18,7 @@
 #include "core/base/fault.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
+#include "core/telemetry/log.h"
 #include "store/engine/rocksdb/torn_tail.h"
 
 namespace skerry::store {
@@ -28,6 +30,10 @@ class SilentLogger final : public rocksdb::Logger {
   using rocksdb::Logger::Logv;
   void Logv(const char*, va_list) override {}
 };
+
+std::string_view NameOf(Backend::Health h) {
+  return h == Backend::Health::kGood ? "good" : h == Backend::Health::kLowSpace ? "low space: only deletions are taken" : "failing: no write is taken";
+}
 
 rocksdb::Options DbOptions(bool create) {
   rocksdb::Options o;
@@ -88,7 +94,10 @@ RocksBackend::RocksBackend(const Options& options, OpenedDirectory directory)
       lock_(std::move(directory.lock)),
       ballast_(options.directory, options.ballast_bytes) {}
 
-RocksBackend::~RocksBackend() = default;
+RocksBackend::~RocksBackend() {
+  if (db_) rocksdb::CancelAllBackgroundWork(db_.get(), false);
+  if (compactor_.joinable()) compactor_.join();
+}
 
 Result<std::unique_ptr<RocksBackend>> RocksBackend::Open(const Options& options, OpenedDirectory directory) {
   const bool create = directory.state == DirectoryState::kCreating;
@@ -104,7 +113,7 @@ Result<std::unique_ptr<RocksBackend>> RocksBackend::Open(const Options& options,
     if (backend->health() != Health::kLowSpace) return std::unexpected(std::move(r).error());
     TRY_VOID(backend->OpenDb(create));   // the ballast has been released meanwhile
   }
-  if (backend->health() == Health::kGood && !backend->ballast_.Restore()) backend->health_ = Health::kLowSpace;
+  if (backend->health() == Health::kGood && !backend->ballast_.Restore()) backend->SetHealth(Health::kLowSpace);
   return backend;
 }
 
@@ -114,6 +123,7 @@ Result<> RocksBackend::OpenDb(bool create) {
   rocksdb::Status s = rocksdb::DB::Open(DbOptions(create), path, &db);
   if (s.IsCorruption()) {
     const auto cut = CutTornTails(path);
+    if (cut && *cut) log::Warn("a write that was cut off by a crash and never acknowledged was dropped", {{"store", directory_}});
     if (cut && *cut) s = rocksdb::DB::Open(DbOptions(create), path, &db);
   }
   if (s.ok()) {
@@ -122,7 +132,7 @@ Result<> RocksBackend::OpenDb(bool create) {
   }
   if (s.IsNoSpace() && health_ == Health::kGood) {
     ballast_.Release();
-    health_ = Health::kLowSpace;
+    SetHealth(Health::kLowSpace);
   }
   return std::unexpected(Describe(s));
 }
@@ -142,11 +152,32 @@ Error RocksBackend::HealthError() const {
 void RocksBackend::NoteFailure(const rocksdb::Status& s) {
   if (s.IsNoSpace()) {
     ballast_.Release();
-    health_ = Resume() ? Health::kLowSpace : Health::kFailing;
+    SetHealth(Resume() ? Health::kLowSpace : Health::kFailing);
     return;
   }
   if (s.IsCorruption()) corrupt_ = true;
-  health_ = Health::kFailing;
+  log::Error("the store cannot write", {{"store", directory_}, {"reason", s.ToString()}});
+  SetHealth(Health::kFailing);
+}
+
+void RocksBackend::SetHealth(Health health) {
+  if (health_.exchange(health) == health) return;
+  freed_something_ = true;   // there may be space to gain from earlier deletions
+  log::Write(health == Health::kGood ? log::Level::kInfo : log::Level::kWarn, "the health of the store's disk changed",
+             {{"store", directory_}, {"health", NameOf(health)}});
+}
+
+void RocksBackend::StartCompaction() {
+  if (compacting_ || !std::exchange(freed_something_, false)) return;
+  if (compactor_.joinable()) compactor_.join();
+  compacting_ = true;
+  compactor_ = std::thread([this] {
+    const std::shared_lock lock(db_mutex_);
+    rocksdb::CompactRangeOptions options;
+    options.exclusive_manual_compaction = false;
+    if (db_) static_cast<void>(db_->CompactRange(options, nullptr, nullptr));   // a failure shows in the next commit
+    compacting_ = false;
+  });
 }
 
 bool RocksBackend::Resume() {
@@ -163,7 +194,8 @@ bool RocksBackend::Resume() {
 void RocksBackend::TryRecover() {
   if (corrupt_) return;
   if (health_ == Health::kFailing && !Resume()) return;
-  health_ = ballast_.Restore() ? Health::kGood : Health::kLowSpace;
+  SetHealth(ballast_.Restore() ? Health::kGood : Health::kLowSpace);
+  if (health_ == Health::kLowSpace) StartCompaction();
 }
 
 Result<> RocksBackend::Commit(const WriteSet& writes) {
@@ -185,6 +217,7 @@ Result<> RocksBackend::Commit(const WriteSet& writes) {
     NoteFailure(s);
     return std::unexpected(Describe(s));
   }
+  freed_something_ |= health_ == Health::kLowSpace;
   SKERRY_FAULT("store.commit.after_sync");
   return {};
 }

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <memory>
 #include <shared_mutex>
+#include <thread>
 
 #include "store/engine/backend.h"
 #include "store/engine/rocksdb/directory.h"
@@ -33,6 +34,8 @@ class RocksBackend final : public Backend {
   Result<> OpenDb(bool create);
   Error Describe(const rocksdb::Status& status) const;
   void NoteFailure(const rocksdb::Status& status);
+  void SetHealth(Health health);
+  void StartCompaction();
   bool Resume();
 
   const std::string directory_;
@@ -43,6 +46,9 @@ class RocksBackend final : public Backend {
   std::unique_ptr<rocksdb::DB> db_;
   std::atomic<Health> health_{Health::kGood};
   std::atomic<bool> corrupt_{false};     // never recovers
+  bool freed_something_ = false;         // commit thread: a compaction may gain space
+  std::atomic<bool> compacting_{false};
+  std::thread compactor_;                // gives the space of deleted entries back while the disk is full
 };
 
 }  // namespace skerry::store
