@@ -63,7 +63,10 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 class Parser {
  public:
-  Parser(std::string_view text, const ParseOptions& options) : p_(text.data()), end_(text.data() + text.size()), options_(options) {}
+  Parser(std::string_view text, const ParseOptions& options) : p_(text.data()), end_(text.data() + text.size()), options_(options) {
+    members_.reserve(std::min<std::size_t>(64, text.size() / 16));
+    items_.reserve(std::min<std::size_t>(32, text.size() / 16));
+  }
 
   bool Document(Value* out) {
     SkipSpace();
