@@ -6,7 +6,6 @@ namespace skerry::store {
 namespace {
 
 constexpr std::size_t kStepsPerLock = 512;
-constexpr std::size_t kCommitsPerLock = 1024;
 
 // The store under a prefix as it was at one revision: current entries overlaid with what later commits replaced.
 class PastView {

@@ -13,6 +13,8 @@
 // number of steps only, so that neither side waits long for the other.
 namespace skerry::store {
 
+inline constexpr std::size_t kCommitsPerLock = 1024;   // of the history, looked at in one go
+
 // One revision of the history.
 struct Commit {
   Revision revision = 0;

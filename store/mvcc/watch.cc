@@ -7,7 +7,6 @@ namespace skerry::store {
 namespace {
 
 constexpr std::size_t kEventsPerCall = 512;   // exceeded only by a single commit
-constexpr std::size_t kCommitsPerLock = 1024;
 
 // A watch has no queue of its own: it is a position in the shared history, which is bounded. Falling behind that bound is kGone.
 class HistoryWatch final : public Watch {
