@@ -6,6 +6,7 @@
 #include "core/base/files.h"
 #include "core/base/strings.h"
 #include "core/container/oci/download.h"
+#include "core/container/oci/plain_transport.h"
 #include "core/crypto/digest.h"
 #include "core/process/mounts.h"
 
@@ -57,6 +58,9 @@ class Borrowed final : public ByteSource {
 };
 
 }  // namespace
+
+OciImages::OciImages(const Options& options, InUse in_use)
+    : options_(options), transport_(MakePlainTransport(options.transport)), in_use_(std::move(in_use)) {}
 
 Result<std::unique_ptr<OciImages>> OciImages::Open(const Options& options, InUse in_use) {
   std::unique_ptr<OciImages> out(new OciImages(options, std::move(in_use)));
@@ -139,9 +143,8 @@ Result<std::unique_ptr<ByteSource>> OciImages::OpenLayer(const Ctx& ctx, Registr
 Result<ImageInfo> OciImages::Pull(const Ctx& ctx, std::string_view text, const Credentials& credentials, const Progress& progress) {
   TRY(const auto reference, ImageReference::Parse(text));
   const bool insecure = IsInsecure(reference.registry);
-  if (options_.transport == nullptr) return Fail(Code::kUnsupported, "no transport to registries is configured");
   const ImageStore::Pin pin(*store_);
-  RegistryClient client(*options_.transport, reference, credentials, insecure);
+  RegistryClient client(*transport_, reference, credentials, insecure);
   TRY(const Manifest manifest, client.FetchManifest(ctx));
   TRY(const std::string config, client.FetchConfig(ctx, manifest.config));
   TRY(const json::Value root, Parse(config, "image configuration"));

@@ -27,7 +27,7 @@ class OciImages final : public Images {
   void Touch(const std::string& id);          // used now
 
  private:
-  OciImages(const Options& options, InUse in_use) : options_(options), in_use_(std::move(in_use)) {}
+  OciImages(const Options& options, InUse in_use);
   ImageInfo Describe(const ImageStore::Image& image);
   Result<std::string> ImportDocker(const Ctx& ctx, const std::string& path, std::string_view tag, const std::string& manifest);
   Result<std::string> ImportOci(const Ctx& ctx, const std::string& path, std::string_view tag, const std::string& index);
@@ -37,6 +37,7 @@ class OciImages final : public Images {
   bool IsInsecure(const std::string& registry) const;
 
   const Options options_;
+  const std::shared_ptr<Transport> transport_;
   const InUse in_use_;
   std::unique_ptr<ImageStore> store_;
   Guarded<std::map<std::string, Clock::Wall>> used_;
