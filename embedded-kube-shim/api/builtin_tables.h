@@ -32,6 +32,7 @@ struct NodeRow {
 };
 struct NameRow { const char* name; std::uint16_t node; };   // sorted by name
 struct DefaultRow { const char *definition, *field, *json; };   // sorted by definition
+struct RuleRow { const char *definition, *path, *check, *arg, *when, *message; };   // sorted by definition; texts may be empty
 struct ResourceRow {
   const char *group, *version, *kind, *plural, *singular, *verbs, *subresources, *short_names, *categories, *storage_version_hash, *policy;
   bool namespaced;
@@ -48,6 +49,8 @@ extern const NameRow kKinds[];
 extern const std::size_t kKindCount;
 extern const DefaultRow kDefaults[];
 extern const std::size_t kDefaultCount;
+extern const RuleRow kRules[];
+extern const std::size_t kRuleCount;
 extern const ResourceRow kResources[];
 extern const std::size_t kResourceCount;
 

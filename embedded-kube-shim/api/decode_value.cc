@@ -105,15 +105,15 @@ class Checker {
           Strict("unknown", members[i].key);
           continue;
         }
-      } else {
-        CheckMember(*known, members[i].value);
       }
       const auto first = std::find_if(members.begin(), members.begin() + static_cast<std::ptrdiff_t>(kept), [&](const json::Member& m) { return m.key == members[i].key; });
       if (first != members.begin() + static_cast<std::ptrdiff_t>(kept)) {
         Strict("duplicate", members[i].key);
+        if (known) CheckMember(*known, members[i].value);
         Overlay(first->value, std::move(members[i].value), known && known->type->type == Type::kStruct);
         continue;
       }
+      if (known) CheckMember(*known, members[i].value);
       if (kept != i) members[kept] = std::move(members[i]);
       ++kept;
     }

@@ -12,7 +12,8 @@ using json::Value;
 
 // The tag of an image reference; "latest" when it names neither tag nor digest.
 std::string_view ImageTag(std::string_view image) {
-  if (image.find('@') != image.npos) return "";
+  // What is no image reference has no tag.
+  if (image.size() > 255 || image.empty() || image.find_first_of(" \t\r\n") != image.npos || image.find('@') != image.npos) return "";
   const auto slash = image.rfind('/');
   const auto colon = image.rfind(':');
   if (colon == image.npos || (slash != image.npos && colon < slash)) return "latest";
@@ -106,6 +107,7 @@ void PodDefaults(Value& pod) {
 }
 
 void PodSpecDefaults(Value& spec) {
+  spec.Erase("schedulingGroup");   // a feature that is off
   // Both names of the service account are always in step.
   if (!Lacks(spec, "serviceAccountName")) spec.Set("serviceAccount") = spec["serviceAccountName"].Clone();
   else if (!Lacks(spec, "serviceAccount")) spec.Set("serviceAccountName") = spec["serviceAccount"].Clone();

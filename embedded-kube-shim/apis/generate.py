@@ -102,7 +102,29 @@ def parse_defaults(path):
     return sorted(rows, key=lambda r: r[0])   # stable: the order of the file within a definition
 
 
-def write(t, resources, defaults, out):
+RULE = re.compile(r"^(\S+) ([a-z]+!?)(?: (?!if )(?!=> )(\S+))?(?: if (.*?))?(?: => (.*))?$")
+
+
+def parse_rules(paths, known):
+    rows, names = [], []
+    for path in paths:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if not line or line.startswith("#"):
+                continue
+            if line.startswith("["):
+                names = [full_name(n) for n in line.strip("[]").split(" ")]
+                for n in names:
+                    if n.split("@")[0] not in known:
+                        sys.exit(f"{path}:{number}: no definition {n}")
+                continue
+            match = RULE.match(line)
+            if not match:
+                sys.exit(f"{path}:{number}: not a rule: {line}")
+            rows += [(n,) + tuple(g or "" for g in match.groups()) for n in names]
+    return sorted(rows, key=lambda r: r[0])   # stable
+
+
+def write(t, resources, defaults, rules, out):
     lines = ['#include "embedded-kube-shim/api/builtin_tables.h"', "", "namespace skerry::kube::builtin {", ""]
     lines.append("const FieldRow kFields[] = {")
     for name, node, bits, number, embed, key, default, embedding, go in t.fields:
@@ -122,6 +144,7 @@ def write(t, resources, defaults, out):
             sys.exit(f"defaults.txt: no definition {definition}")
     lines += ["const DefaultRow kDefaults[] = {"] + [f"    {{{quoted(d)}, {quoted(f)}, {quoted(v)}}}," for d, f, v in defaults]
     lines += ["};", f"const std::size_t kDefaultCount = {len(defaults)};", ""]
+    lines += ["const RuleRow kRules[] = {"] + [f"    {{{', '.join(quoted(c) for c in r)}}}," for r in rules] + ["};", f"const std::size_t kRuleCount = {len(rules)};", ""]
     lines.append("const ResourceRow kResources[] = {")
     for r in resources:
         group, version, kind, plural, singular, scope, verbs, subs, short, categories, hash_, prio, policy, deletion = [("" if c == "-" else c) for c in r]
@@ -138,7 +161,9 @@ def write(t, resources, defaults, out):
 def main():
     data = Path(sys.argv[1])
     resources = [l.split("\t") for l in (data / "resources.txt").read_text().splitlines() if l and not l.lstrip().startswith("#")]
-    write(build(parse(data / "types.txt")), resources, parse_defaults(data / "defaults.txt"), sys.argv[2])
+    tables = build(parse(data / "types.txt"))
+    known = {n["name"] for n in tables.nodes}
+    write(tables, resources, parse_defaults(data / "defaults.txt"), parse_rules(sorted(data.glob("rules_*.txt")), known), sys.argv[2])
 
 
 main()

@@ -1,13 +1,17 @@
 #include "embedded-kube-shim/apis/strategy.h"
 
 #include "embedded-kube-shim/apis/defaults.h"
+#include "embedded-kube-shim/apis/rules.h"
 #include "embedded-kube-shim/apis/strategies.h"
 
 namespace skerry::kube {
 
 void BuiltinStrategy::Default(const Version& version, json::Value& object) const { ApplyBuiltinDefaults(version.schema, object); }
 
-void BuiltinStrategy::ValidateRules(const ResourceDef&, const Version&, std::string_view, const json::Value&, const json::Value*, FieldErrors&) const {}
+void BuiltinStrategy::ValidateRules(const ResourceDef& def, const Version& version, std::string_view subresource, const json::Value& object, const json::Value* old,
+                                    FieldErrors& errors) const {
+  rules::ValidateBuiltin(def, version, subresource, object, old, errors);
+}
 
 std::string TimeText(std::chrono::system_clock::time_point at) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(at);

@@ -89,6 +89,15 @@ class NamespaceStrategy final : public BuiltinStrategy {
   }
 };
 
+class ServiceStrategy final : public BuiltinStrategy {
+ public:
+  // The older field stands for the first address. Allocation follows in the engine.
+  void PrepareForCreate(StrategyContext&, Value& object) const override {
+    Value& spec = object.Set("spec");
+    if (!spec["clusterIP"].Str().empty() && spec["clusterIPs"].size() == 0) spec.Set("clusterIPs").Append(spec["clusterIP"].Clone());
+  }
+};
+
 class PersistentVolumeStrategy final : public BuiltinStrategy {
  public:
   void PrepareForCreate(StrategyContext& context, Value& object) const override {
@@ -170,6 +179,7 @@ std::span<const KindStrategy> CoreStrategies() {
   static constexpr KindStrategy kKinds[] = {
       {"", "pods", MakeStrategy<PodStrategy>},
       {"", "namespaces", MakeStrategy<NamespaceStrategy>},
+      {"", "services", MakeStrategy<ServiceStrategy>},
       {"", "persistentvolumes", MakeStrategy<PersistentVolumeStrategy>},
       {"", "persistentvolumeclaims", MakeStrategy<PersistentVolumeClaimStrategy>},
       {"", "serviceaccounts", MakeStrategy<ServiceAccountStrategy>},

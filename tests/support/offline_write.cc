@@ -42,6 +42,19 @@ std::optional<Target> Resolve(const kube::Registry& registry, std::string_view p
   return target;
 }
 
+// What the allocator fills in before validation.
+void PlayAllocator(const Target& target, Value& object) {
+  if (target.def->resource != "services" || !target.def->group.empty()) return;
+  Value& spec = object.Set("spec");
+  const std::string type(spec["type"].Str());
+  if (type == "ExternalName" || (type != "ClusterIP" && type != "NodePort" && type != "LoadBalancer")) return;
+  if (spec["clusterIPs"].size() == 0 && !spec["clusterIP"].Str().empty()) spec.Set("clusterIPs").Append(spec["clusterIP"].Clone());
+  if (spec["clusterIP"].Str().empty() && spec["clusterIPs"].size() == 0) {
+    spec.Set("clusterIP") = "10.96.0.99";
+    spec.Set("clusterIPs").Append("10.96.0.99");
+  }
+}
+
 // What admission and the cluster add to a pod before it is validated.
 void PlayAdmission(const Target& target, Value& object) {
   const std::string_view resource = target.def->resource;
@@ -97,6 +110,7 @@ std::optional<Value> OfflineWriter::Create(std::string_view, const Value& step) 
   if (def.status_subresource) object.Erase("status");
   Context context;
   if (def.strategy) def.strategy->PrepareForCreate(context, object);
+  PlayAllocator(*target, object);
   kube::FieldErrors errors;
   kube::Validate(def, version, "", object, nullptr, errors);
   if (def.strategy) def.strategy->Validate(context, object, nullptr, errors);

@@ -1,0 +1,5 @@
+#include "embedded-kube-shim/apis/rules_shared.h"
+
+namespace skerry::kube::rules {
+std::span<const NamedCall> OtherCalls() { return {}; }
+}  // namespace skerry::kube::rules
