@@ -7,6 +7,7 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/openapi.h"
 #include "embedded-kube-shim/api/patch.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/api/table.h"
@@ -235,6 +236,28 @@ void ReplayTables(const Registry& registry, const Value& scenario, Tally& tally)
   }
 }
 
+void ReplayDiscovery(const Registry& registry, const Value& scenario, Tally& tally) {
+  std::size_t index = 0;
+  for (const auto& json : scenario["steps"].Items()) {
+    const std::size_t at = index++;
+    std::string_view path = json["path"].Str();
+    while (path.size() > 1 && path.ends_with("/")) path.remove_suffix(1);
+    if (json["method"].Str() != "GET" || json["status"].Int() != 200 || json["answer"].is_null()) continue;
+    const bool aggregated = json["answer"]["kind"].Str() == "APIGroupDiscoveryList";
+    const auto parts = Split(path.substr(1), '/');
+    Value got;
+    if (aggregated) got = DiscoveryAggregated(registry, parts[0] == "api");
+    else if (path == "/apis") got = DiscoveryGroupList(registry);
+    else if (parts[0] == "api" && parts.size() == 2) got = DiscoveryResources(registry, "", parts[1]);
+    else if (parts[0] == "apis" && parts.size() == 2) got = DiscoveryGroup(registry, parts[1]);
+    else if (parts[0] == "apis" && parts.size() == 3) got = DiscoveryResources(registry, parts[1], parts[2]);
+    else continue;
+    const bool same = got.Dump() == json["answer"].Dump();
+    tally.Count("documents", same);
+    if (!same) Show(tally, scenario["id"].Str(), at, "discovery", json["answer"].Dump(), got.Dump());
+  }
+}
+
 void Replay(const Registry& registry, const Value& scenario, Tally& tally) {
   std::map<std::string, const Value*> state;
   std::size_t index = 0;
@@ -281,7 +304,8 @@ TEST_CASE("recorded writes: managedFields and patch errors are those of the reco
     while (std::getline(file, line)) {
       Value scenario;
       REQUIRE(Value::Parse(line, &scenario, nullptr));
-      if (area == "tables") ReplayTables(*registry, scenario, tally);
+      if (area == "discovery") ReplayDiscovery(*registry, scenario, tally);
+      else if (area == "tables") ReplayTables(*registry, scenario, tally);
       else Replay(*registry, scenario, tally);
     }
     for (const auto& [what, count] : tally.by_kind) std::puts(Cat(area, ": ", what, " ", count.first, "/", count.second).c_str());

@@ -1,0 +1,232 @@
+#include <algorithm>
+#include <map>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/openapi.h"
+
+namespace skerry::kube {
+
+namespace {
+
+using json::Value;
+
+Value Strings(const std::vector<std::string>& list) {
+  Value out = Value::Array();
+  for (const auto& text : list) out.Append(Value(text));
+  return out;
+}
+
+// Served resources of a group and version, alphabetically.
+std::vector<ResourcePtr> ResourcesOf(const Registry& registry, std::string_view group, std::string_view version) {
+  std::vector<ResourcePtr> out;
+  const auto all = registry.All();
+  for (const auto& def : *all) {
+    const Version* found = def->group == group ? def->FindVersion(version) : nullptr;
+    if (found && found->served) out.push_back(def);
+  }
+  std::sort(out.begin(), out.end(), [](const ResourcePtr& a, const ResourcePtr& b) { return a->resource < b->resource; });
+  return out;
+}
+
+std::vector<Subresource> SubresourcesOf(const ResourceDef& def) {
+  std::vector<Subresource> out = def.subresources;
+  if (!def.custom) std::sort(out.begin(), out.end(), [](const Subresource& a, const Subresource& b) { return a.name < b.name; });
+  return out;
+}
+
+// "v2" before "v1" before "v2beta1" before "v1alpha1", as clients expect of versions nobody has ranked.
+std::tuple<int, std::int64_t, std::int64_t> VersionRank(std::string_view name) {
+  std::size_t i = 1;
+  const auto number = [&] {
+    std::int64_t n = 0;
+    while (i < name.size() && name[i] >= '0' && name[i] <= '9') n = n * 10 + (name[i++] - '0');
+    return n;
+  };
+  if (name.empty() || name[0] != 'v') return {-1, 0, 0};
+  const std::int64_t major = number();
+  if (i == name.size()) return {2, major, 0};
+  const std::string_view rest = name.substr(i);
+  if (rest.starts_with("beta")) { i += 4; return {1, major, number()}; }
+  if (rest.starts_with("alpha")) { i += 5; return {0, major, number()}; }
+  return {-1, 0, 0};
+}
+
+struct Group {
+  std::string name;
+  int priority = 0;
+  std::vector<std::string> versions;   // preferred first
+};
+
+std::vector<Group> GroupsOf(const Registry& registry) {
+  std::map<std::string, Group> groups;
+  std::map<std::string, std::map<std::string, int>> priorities;
+  const auto all = registry.All();
+  for (const auto& def : *all) {
+    if (def->group.empty()) continue;
+    for (const auto& version : def->versions) {
+      if (!version.served) continue;
+      Group& group = groups[def->group];
+      group.name = def->group;
+      group.priority = std::max(group.priority, static_cast<int>(def->group_priority));
+      if (std::find(group.versions.begin(), group.versions.end(), version.name) == group.versions.end()) group.versions.push_back(version.name);
+    }
+  }
+  std::vector<Group> out;
+  for (auto& [name, group] : groups) {
+    std::stable_sort(group.versions.begin(), group.versions.end(), [](const std::string& a, const std::string& b) { return VersionRank(a) > VersionRank(b); });
+    out.push_back(std::move(group));
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Group& a, const Group& b) { return a.priority > b.priority; });
+  return out;
+}
+
+Value GroupVersionForDiscovery(std::string_view group, std::string_view version) {
+  Value out = Value::Object();
+  out.Set("groupVersion") = Value(Cat(group, '/', version));
+  out.Set("version") = Value(version);
+  return out;
+}
+
+Value GroupBody(const Group& group, Value out) {
+  out.Set("name") = Value(group.name);
+  Value& versions = out.Set("versions");
+  for (const auto& version : group.versions) versions.Append(GroupVersionForDiscovery(group.name, version));
+  out.Set("preferredVersion") = GroupVersionForDiscovery(group.name, group.versions.front());
+  return out;
+}
+
+Value Kind(std::string_view kind, bool with_version = true) {
+  Value out = Value::Object();
+  out.Set("kind") = Value(kind);
+  if (with_version) out.Set("apiVersion") = Value("v1");
+  return out;
+}
+
+Value Resource(const ResourceDef& def) {
+  Value out = Value::Object();
+  out.Set("name") = Value(def.resource);
+  out.Set("singularName") = Value(def.singular);
+  out.Set("namespaced") = Value(def.scope == Scope::kNamespaced);
+  out.Set("kind") = Value(def.kind);
+  out.Set("verbs") = Strings(def.verbs);
+  if (!def.short_names.empty()) out.Set("shortNames") = Strings(def.short_names);
+  if (!def.categories.empty()) out.Set("categories") = Strings(def.categories);
+  if (!def.storage_version_hash.empty()) out.Set("storageVersionHash") = Value(def.storage_version_hash);
+  return out;
+}
+
+Value Resource(const ResourceDef& def, const Subresource& subresource) {
+  Value out = Value::Object();
+  out.Set("name") = Value(Cat(def.resource, '/', subresource.name));
+  out.Set("singularName") = Value("");
+  out.Set("namespaced") = Value(def.scope == Scope::kNamespaced);
+  if (!subresource.version.empty()) {
+    if (!subresource.group.empty()) out.Set("group") = Value(subresource.group);
+    out.Set("version") = Value(subresource.version);
+  }
+  out.Set("kind") = Value(subresource.kind);
+  out.Set("verbs") = Strings(subresource.verbs);
+  return out;
+}
+
+Value ResponseKind(std::string_view group, std::string_view version, std::string_view kind) {
+  Value out = Value::Object();
+  out.Set("group") = Value(group);
+  out.Set("version") = Value(version);
+  out.Set("kind") = Value(kind);
+  return out;
+}
+
+// Built-ins leave group and version open where they are those around them, custom resources name them.
+Value AggregatedResource(const ResourceDef& def, std::string_view version) {
+  const std::string_view own_group = def.custom ? std::string_view(def.group) : "", own_version = def.custom ? version : "";
+  Value out = Value::Object();
+  out.Set("resource") = Value(def.resource);
+  out.Set("responseKind") = ResponseKind(own_group, own_version, def.kind);
+  out.Set("scope") = Value(def.scope == Scope::kNamespaced ? "Namespaced" : "Cluster");
+  out.Set("singularResource") = Value(def.singular);
+  out.Set("verbs") = Strings(def.verbs);
+  if (!def.short_names.empty()) out.Set("shortNames") = Strings(def.short_names);
+  if (!def.categories.empty()) out.Set("categories") = Strings(def.categories);
+  const auto subresources = SubresourcesOf(def);
+  if (subresources.empty()) return out;
+  Value& list = out.Set("subresources");
+  for (const auto& subresource : subresources) {
+    const bool foreign = !subresource.version.empty();
+    Value item = Value::Object();
+    item.Set("subresource") = Value(subresource.name);
+    item.Set("responseKind") = ResponseKind(foreign ? std::string_view(subresource.group) : own_group, foreign ? std::string_view(subresource.version) : own_version, subresource.kind);
+    item.Set("verbs") = Strings(subresource.verbs);
+    list.Append(std::move(item));
+  }
+  return out;
+}
+
+Value AggregatedGroup(const Registry& registry, const Group& group) {
+  Value out = Value::Object();
+  Value& metadata = out.Set("metadata");
+  metadata = Value::Object();
+  if (!group.name.empty()) metadata.Set("name") = Value(group.name);
+  Value& versions = out.Set("versions");
+  for (const auto& version : group.versions) {
+    Value item = Value::Object();
+    item.Set("version") = Value(version);
+    Value& resources = item.Set("resources");
+    for (const auto& def : ResourcesOf(registry, group.name, version)) resources.Append(AggregatedResource(*def, version));
+    item.Set("freshness") = Value("Current");
+    versions.Append(std::move(item));
+  }
+  return out;
+}
+
+}  // namespace
+
+Value DiscoveryApiVersions() {
+  Value out = Kind("APIVersions", false);
+  out.Set("versions").Append(Value("v1"));
+  return out;
+}
+
+Value DiscoveryGroupList(const Registry& registry) {
+  Value out = Kind("APIGroupList");
+  Value& groups = out.Set("groups");
+  groups = Value::Array();
+  for (const auto& group : GroupsOf(registry)) groups.Append(GroupBody(group, Value::Object()));
+  return out;
+}
+
+Value DiscoveryGroup(const Registry& registry, std::string_view name) {
+  for (const auto& group : GroupsOf(registry))
+    if (group.name == name) return GroupBody(group, Kind("APIGroup"));
+  return Value();
+}
+
+Value DiscoveryResources(const Registry& registry, std::string_view group, std::string_view version) {
+  const auto defs = ResourcesOf(registry, group, version);
+  if (defs.empty()) return Value();
+  Value out = Kind("APIResourceList", !group.empty());   // the core group's list has no apiVersion
+  out.Set("groupVersion") = Value(group.empty() ? std::string(version) : Cat(group, '/', version));
+  Value& resources = out.Set("resources");
+  for (const auto& def : defs) {
+    resources.Append(Resource(*def));
+    for (const auto& subresource : SubresourcesOf(*def)) resources.Append(Resource(*def, subresource));
+  }
+  return out;
+}
+
+Value DiscoveryAggregated(const Registry& registry, bool core) {
+  Value out = Value::Object();
+  out.Set("kind") = Value("APIGroupDiscoveryList");
+  out.Set("apiVersion") = Value("apidiscovery.k8s.io/v2");
+  out.Set("metadata") = Value::Object();
+  Value& items = out.Set("items");
+  items = Value::Array();
+  if (core) {
+    items.Append(AggregatedGroup(registry, Group{"", 0, {"v1"}}));
+    return out;
+  }
+  for (const auto& group : GroupsOf(registry)) items.Append(AggregatedGroup(registry, group));
+  return out;
+}
+
+}  // namespace skerry::kube
