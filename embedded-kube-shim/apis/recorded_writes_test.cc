@@ -290,6 +290,59 @@ void Replay(const Registry& registry, const Value& scenario, Tally& tally) {
 
 }  // namespace
 
+TEST_CASE("recorded OpenAPI: every operation is served as recorded", "[.recorded]") {
+  const char* file_name = std::getenv("SKERRY_RECORDED_OPENAPI");
+  if (!file_name) return;
+  const auto registry = NewRegistry();
+  RegisterBuiltins(*registry);
+  std::ifstream file(file_name);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  Value want;
+  REQUIRE(Value::Parse(text, &want, nullptr));
+  Value got = Value::Object();
+  for (const auto& name : OpenApiV3Paths(*registry)) {
+    Value document;
+    REQUIRE(Value::Parse(OpenApiV3Json(*registry, name), &document, nullptr));
+    for (const auto& path : document["paths"].Members()) {
+      Value& out = got.Set(path.key);
+      for (const auto& operation : path.value.Members()) {
+        if (operation.key == "parameters") continue;
+        const Value& v = operation.value;
+        Value& o = out.Set(operation.key);
+        if (!v["x-kubernetes-action"].is_null()) o.Set("action") = v["x-kubernetes-action"].Clone();
+        const Value& content = v.At({"responses", "200", "content"});
+        std::vector<std::string> produces, consumes, parameters;
+        std::string answer;
+        for (const auto& type : content.Members()) {
+          produces.push_back(type.key);
+          answer = type.value.At({"schema", "$ref"}).Str();
+        }
+        if (!answer.empty()) o.Set("answer") = Value(answer.substr(answer.rfind('/') + 1));
+        for (const auto& code : v["responses"].Members()) o.Set("codes").Append(Value(code.key));
+        for (const auto& type : v.At({"requestBody", "content"}).Members()) consumes.push_back(type.key);
+        for (const auto& type : consumes) o.Set("consumes").Append(Value(type));
+        if (!v["x-kubernetes-group-version-kind"].is_null()) o.Set("gvk") = v["x-kubernetes-group-version-kind"].Clone();
+        o.Set("id") = v["operationId"].Clone();
+        for (const Value* list : {&v["parameters"], &path.value["parameters"]})
+          for (const auto& p : list->Items()) parameters.emplace_back(p["name"].Str());
+        std::sort(parameters.begin(), parameters.end());
+        for (const auto& p : parameters) o.Set("parameters").Append(Value(p));
+        for (const auto& type : produces) o.Set("produces").Append(Value(type));
+      }
+    }
+  }
+  int right = 0, all = 0, shown = 0;
+  for (const auto& path : want.Members()) {
+    ++all;
+    const bool same = got[path.key] == path.value;
+    right += same;
+    if (!same && shown++ < 12) std::puts(Cat("--- ", path.key, "\nwant ", path.value.Dump(), "\ngot  ", got[path.key].Dump()).c_str());
+  }
+  for (const auto& path : got.Members())
+    if (!want.Find(path.key)) std::puts(Cat("unwanted ", path.key).c_str());
+  std::puts(Cat("openapi: paths ", right, "/", all, "; v2 ", OpenApiV2Json(*registry).size(), " bytes, protobuf ", OpenApiV2Protobuf(*registry).size()).c_str());
+}
+
 TEST_CASE("recorded writes: managedFields and patch errors are those of the recorded server", "[.recorded]") {
   const char* folder = std::getenv("SKERRY_RECORDED");
   if (!folder) return;
