@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/context.h"
+#include "core/base/random.h"
 #include "core/json/value.h"
 #include "embedded-kube-shim/api/resource_def.h"
 #include "embedded-kube-shim/auth/rbac.h"
@@ -26,6 +27,7 @@ class AdmissionWorld {
   virtual Verdict Authorize(const Attributes& attributes) const = 0;
   virtual const class Registry& registry() const = 0;
   virtual std::chrono::system_clock::time_point now() const = 0;
+  virtual Random& random() const = 0;
 };
 
 struct AdmissionRequest {
@@ -65,6 +67,10 @@ std::unique_ptr<AdmissionPlugin> NewNamespaceLifecycle();
 std::unique_ptr<AdmissionPlugin> NewServiceAccountAdmission();
 std::unique_ptr<AdmissionPlugin> NewDefaultTolerationSeconds();
 std::unique_ptr<AdmissionPlugin> NewPriorityAdmission();
+std::unique_ptr<AdmissionPlugin> NewDefaultStorageClass();
+std::unique_ptr<AdmissionPlugin> NewDefaultIngressClass();
+std::unique_ptr<AdmissionPlugin> NewStorageObjectInUse();
+std::unique_ptr<AdmissionPlugin> NewTaintNewNodes();
 // Every built-in plugin in upstream's order.
 AdmissionChain NewAdmissionChain();
 

@@ -15,6 +15,13 @@ Result<> AdmissionChain::Validate(const Ctx& ctx, AdmissionRequest& request, con
 AdmissionChain NewAdmissionChain() {
   std::vector<std::unique_ptr<AdmissionPlugin>> plugins;
   plugins.push_back(NewNamespaceLifecycle());
+  plugins.push_back(NewServiceAccountAdmission());
+  plugins.push_back(NewTaintNewNodes());
+  plugins.push_back(NewPriorityAdmission());
+  plugins.push_back(NewDefaultTolerationSeconds());
+  plugins.push_back(NewDefaultStorageClass());
+  plugins.push_back(NewStorageObjectInUse());
+  plugins.push_back(NewDefaultIngressClass());
   return AdmissionChain(std::move(plugins));
 }
 

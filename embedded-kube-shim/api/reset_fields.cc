@@ -16,6 +16,7 @@ constexpr Row kRows[] = {
     {"", "namespaces", "finalize", "status"},
     {"apps", "deployments", "status", "spec,metadata.labels"},
     {"apiextensions.k8s.io", "customresourcedefinitions", "status", "metadata,spec"},
+    {"certificates.k8s.io", "certificatesigningrequests", "", "spec,status"},
     {"certificates.k8s.io", "certificatesigningrequests", "status", "spec,status.conditions"},
     {"certificates.k8s.io", "certificatesigningrequests", "approval", "spec,status.certificate"},
     {"admissionregistration.k8s.io", "validatingadmissionpolicies", "status", "metadata,spec"},

@@ -5,6 +5,7 @@
 #include "core/base/strings.h"
 #include "core/crypto/certificate.h"
 #include "core/crypto/digest.h"
+#include "core/telemetry/log.h"
 #include "embedded-kube-shim/api/status.h"
 
 namespace skerry::kube {
@@ -24,14 +25,6 @@ class CertificateAuthenticator final : public Authenticator {
   }
 };
 
-// Compares digests without telling by its time where they differ.
-bool SameDigest(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  unsigned char difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  return difference == 0;
-}
-
 class StaticTokens final : public TokenAuthenticator {
  public:
   explicit StaticTokens(std::vector<StaticToken> tokens) : tokens_(std::move(tokens)) {}
@@ -39,7 +32,7 @@ class StaticTokens final : public TokenAuthenticator {
     const auto digest = crypto::Sha256Hex(token);
     const User* found = nullptr;
     for (const auto& known : tokens_)
-      if (SameDigest(known.sha256, digest)) found = &known.user;
+      if (crypto::EqualSecrets(known.sha256, digest)) found = &known.user;
     if (!found) return std::optional<User>();
     return *found;
   }
@@ -82,19 +75,49 @@ std::string PercentDecode(std::string_view text) {
 
 }  // namespace
 
+Result<std::vector<StaticToken>> ParseTokenFile(std::string_view text) {
+  std::vector<StaticToken> out;
+  std::size_t number = 0;
+  for (auto line : Split(text, '\n')) {
+    ++number;
+    line = Trim(line);
+    if (line.empty() || line.front() == '#') continue;
+    std::vector<std::string> fields(1);
+    bool quoted = false;
+    for (const char c : line) {
+      if (c == '"') quoted = !quoted;
+      else if (c == ',' && !quoted) fields.emplace_back();
+      else fields.back() += c;
+    }
+    for (auto& field : fields) field = std::string(Trim(field));
+    if (quoted || fields.size() < 3 || fields[0].empty() || fields[1].empty()) return Fail(Code::kBadRequest, Cat("token file line ", number, ": want token,user,uid[,\"group1,group2\"]"));
+    StaticToken token{crypto::Sha256Hex(fields[0]), {}};
+    token.user.name = fields[1];
+    token.user.uid = fields[2];
+    if (fields.size() > 3)
+      for (const auto group : Split(fields[3], ','))
+        if (!Trim(group).empty()) token.user.groups.emplace_back(Trim(group));
+    out.push_back(std::move(token));
+  }
+  return out;
+}
+
 std::unique_ptr<Authenticator> NewCertificateAuthenticator() { return std::make_unique<CertificateAuthenticator>(); }
 std::unique_ptr<TokenAuthenticator> NewStaticTokens(std::vector<StaticToken> tokens) { return std::make_unique<StaticTokens>(std::move(tokens)); }
 std::unique_ptr<Authorizer> NewMastersAuthorizer(const Authorizer& next) { return std::make_unique<MastersAuthorizer>(next); }
 
 Result<std::optional<User>> AuthenticatorChain::AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* granted) const {
+  std::vector<std::string> refusals = {"invalid bearer token"};
   for (const auto& authenticator : tokens_) {
-    TRY(auto user, authenticator->AuthenticateToken(token, audiences, granted));
-    if (user) {
-      AddGroup(*user, kAuthenticated);
+    auto user = authenticator->AuthenticateToken(token, audiences, granted);
+    if (!user) {
+      refusals.emplace_back(user.error().message());
+    } else if (*user) {
+      AddGroup(**user, kAuthenticated);
       return user;
     }
   }
-  return std::unexpected(Unauthorized());
+  return Fail(Code::kUnauthenticated, refusals.size() == 1 ? refusals[0] : Cat("[", Join(refusals, ", "), "]"));
 }
 
 Result<std::optional<User>> AuthenticatorChain::Authenticate(const Ctx& ctx, const http::Request& request) const {
@@ -108,7 +131,12 @@ Result<std::optional<User>> AuthenticatorChain::Authenticate(const Ctx& ctx, con
   const auto header = request.Get("Authorization");
   if (header.size() > 7 && EqualsIgnoreCase(header.substr(0, 7), "Bearer ")) {
     const auto token = Trim(header.substr(7));
-    if (!token.empty()) return AuthenticateToken(token, {}, nullptr);
+    if (!token.empty()) {
+      auto user = AuthenticateToken(token, {}, nullptr);
+      if (user) return user;
+      log::Warn("request refused", {{"error", user.error().message()}, {"from", request.remote_address}});
+      return std::unexpected(Unauthorized());
+    }
   }
   User anonymous;
   anonymous.name = "system:anonymous";

@@ -35,20 +35,23 @@ struct StaticToken {
   std::string sha256;      // lower-case hexadecimal digest: the token itself is never kept
   User user;
 };
+// Lines of `token,user,uid[,"group1,group2"]` (CSV); only digests of the tokens are kept. kBadRequest names the line.
+Result<std::vector<StaticToken>> ParseTokenFile(std::string_view text);
 std::unique_ptr<TokenAuthenticator> NewStaticTokens(std::vector<StaticToken> tokens);
 
 // Certificate, then bearer token (each in order), then anonymous. A wrong token is an error even when anonymous access exists.
 // Adds system:authenticated or system:unauthenticated.
 class AuthenticatorChain final : public Authenticator {
  public:
-  AuthenticatorChain(std::vector<std::unique_ptr<Authenticator>> requests, std::vector<std::shared_ptr<TokenAuthenticator>> tokens)
+  AuthenticatorChain(std::vector<std::unique_ptr<Authenticator>> requests, std::vector<std::shared_ptr<const TokenAuthenticator>> tokens)
       : requests_(std::move(requests)), tokens_(std::move(tokens)) {}
   Result<std::optional<User>> Authenticate(const Ctx& ctx, const http::Request& request) const override;
+  // kUnauthenticated says why every authenticator refused: for TokenReview, not for whoever sent the token.
   Result<std::optional<User>> AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* granted) const;
 
  private:
   const std::vector<std::unique_ptr<Authenticator>> requests_;
-  const std::vector<std::shared_ptr<TokenAuthenticator>> tokens_;
+  const std::vector<std::shared_ptr<const TokenAuthenticator>> tokens_;
 };
 
 // Replaces `user` by whom the Impersonate-* headers name, when `authorizer` allows it. kForbidden in upstream's words.

@@ -13,11 +13,18 @@ namespace {
 
 constexpr std::size_t kCompletionThreads = 4, kCompletionQueue = 1 << 16;
 
-AuthenticatorChain MakeAuthenticators(const ApiServerOptions& options) {
+// A key that cannot be read is reported by Create; until then a fresh one stands in.
+crypto::PrivateKey KeyFrom(const std::string& pem) {
+  auto key = pem.empty() ? Result<crypto::PrivateKey>(crypto::PrivateKey::GenerateP256()) : crypto::PrivateKey::FromPem(pem);
+  return key ? std::move(*key) : crypto::PrivateKey::GenerateP256();
+}
+
+AuthenticatorChain MakeAuthenticators(const ApiServerOptions& options, std::shared_ptr<const TokenAuthenticator> accounts) {
   std::vector<std::unique_ptr<Authenticator>> requests;
   requests.push_back(NewCertificateAuthenticator());
-  std::vector<std::shared_ptr<TokenAuthenticator>> tokens;
+  std::vector<std::shared_ptr<const TokenAuthenticator>> tokens;
   tokens.push_back(NewStaticTokens(options.tokens));
+  tokens.push_back(std::move(accounts));
   return AuthenticatorChain(std::move(requests), std::move(tokens));
 }
 
@@ -29,10 +36,11 @@ class ApiServerImpl final : public ApiServer {
         informers_(NewCacheInformers(caches_, registry)),
         rbac_(*informers_),
         authorizer_(NewMastersAuthorizer(rbac_)),
-        authenticators_(MakeAuthenticators(options_)),
+        tokens_(std::make_shared<ServiceAccountTokens>(KeyFrom(options_.service_account_key), options_.issuer, options_.audiences, *informers_, clock, random)),
+        authenticators_(MakeAuthenticators(options_, tokens_)),
         engine_(store, registry, caches_, *authorizer_, NewAdmissionChain(), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
-        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_}),
+        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get()}),
         nonresource_(engine_, Info()),
         handler_(rest_, nonresource_, authenticators_, *authorizer_),
         store_(store) {}
@@ -62,7 +70,7 @@ class ApiServerImpl final : public ApiServer {
   Informers& informers() override { return *informers_; }
   Engine& engine() override { return engine_; }
   const Authorizer& authorizer() override { return *authorizer_; }
-  std::unique_ptr<Client> NewClient(User user, std::string manager) override { return NewLocalClient(engine_, *authorizer_, std::move(user), std::move(manager)); }
+  std::unique_ptr<Client> NewClient(User user, std::string manager) override { return NewLocalClient(engine_, *authorizer_, *tokens_, std::move(user), std::move(manager)); }
 
  private:
   void Post(std::move_only_function<void()> job) {
@@ -79,6 +87,8 @@ class ApiServerImpl final : public ApiServer {
     info.advertise = Cat(options_.advertise_address, ":", options_.port);
     info.health = options_.health;
     info.metrics = options_.metrics;
+    info.openid_configuration = [tokens = tokens_, base = Cat("https://", info.advertise)] { return tokens->DiscoveryDocument(base); };
+    info.jwks = [tokens = tokens_] { return tokens->KeySetDocument(); };
     return info;
   }
 
@@ -89,6 +99,7 @@ class ApiServerImpl final : public ApiServer {
   std::unique_ptr<Informers> informers_;
   RbacAuthorizer rbac_;
   std::unique_ptr<Authorizer> authorizer_;
+  std::shared_ptr<ServiceAccountTokens> tokens_;
   AuthenticatorChain authenticators_;
   Engine engine_;
   Rest rest_;
@@ -101,6 +112,8 @@ class ApiServerImpl final : public ApiServer {
 }  // namespace
 
 Result<std::unique_ptr<ApiServer>> ApiServer::Create(store::Store& store, Registry& registry, ApiServerOptions options, const Clock& clock, Random& random) {
+  if (!options.service_account_key.empty())
+    if (auto key = crypto::PrivateKey::FromPem(options.service_account_key); !key) return std::unexpected(std::move(key).error().Wrap("service account key"));
   auto server = std::make_unique<ApiServerImpl>(store, registry, std::move(options), clock, random);
   TRY_VOID(server->Load());
   return server;

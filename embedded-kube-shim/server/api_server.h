@@ -26,10 +26,11 @@ struct ApiServerOptions {
   int port = 6443;
   std::string cluster_domain = "cluster.local";
   std::string issuer = "https://kubernetes.default.svc.cluster.local";
+  std::vector<std::string> audiences;            // that the API accepts in service account tokens; empty: the issuer
   std::string git_version = "v1.36.0+skerry", git_commit, build_date;
   std::string service_account_key;               // PEM private key that signs tokens; empty: a fresh one (tokens die with the process)
   std::string client_ca;                         // PEM bundle, published for extension servers
-  std::vector<StaticToken> tokens;
+  std::vector<StaticToken> tokens;               // see ParseTokenFile
   std::function<std::vector<std::pair<std::string, Result<>>>()> health;
   std::function<std::string()> metrics;
 };

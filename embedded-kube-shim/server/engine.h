@@ -121,7 +121,7 @@ class Engine final : public AdmissionWorld {
   Caches& caches() const { return caches_; }
   store::Store& store() const { return store_; }
   const Clock& clock() const { return clock_; }
-  Random& random() const { return random_; }
+  Random& random() const override { return random_; }
   const AdmissionChain& admission() const { return chain_; }
   const EngineOptions& options() const { return options_; }
   const Authorizer& authorizer() const { return authorizer_; }

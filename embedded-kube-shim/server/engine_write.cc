@@ -103,7 +103,9 @@ Result<Attempt> Engine::PrepareCreate(const Ctx& ctx, WriteOperation& op, json::
   auto admission = AdmissionFor(op, Operation::kCreate, &object, nullptr, attempt.batch);
   TRY_VOID(chain_.Mutate(ctx, admission, *this));
   FillNewMetadata(*this, op, object);
-  if (def.status_subresource) object.Erase("status");
+  // A node comes with what its agent knows of it.
+  const bool keeps_status = def.group.empty() && def.resource == "nodes";
+  if (def.status_subresource && !keeps_status) object.Erase("status");
   if (def.strategy) def.strategy->PrepareForCreate(context, object);
   TRY_VOID(BeginCreate(*this, op, object, attempt));
   TRY_VOID(CheckValid(*this, op, object, nullptr));

@@ -6,6 +6,7 @@
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/pod_subresources.h"
 #include "embedded-kube-shim/server/scale.h"
+#include "embedded-kube-shim/server/token_request.h"
 #include "embedded-kube-shim/server/watch_source.h"
 
 namespace skerry::kube {
@@ -13,8 +14,8 @@ namespace {
 
 class LocalClient final : public Client {
  public:
-  LocalClient(Engine& engine, const Authorizer& authorizer, User user, std::string manager)
-      : engine_(engine), authorizer_(authorizer), user_(std::move(user)), manager_(std::move(manager)) {}
+  LocalClient(Engine& engine, const Authorizer& authorizer, const ServiceAccountTokens& tokens, User user, std::string manager)
+      : engine_(engine), authorizer_(authorizer), tokens_(tokens), user_(std::move(user)), manager_(std::move(manager)) {}
 
   Result<ObjectPtr> Get(const Ctx&, Resource resource, const Key& key) override {
     TRY(auto target, Find(resource, key.ns, key.name, {}));
@@ -43,6 +44,11 @@ class LocalClient final : public Client {
     TRY_VOID(Allow(target, "create"));
     if (subresource == "binding") return Write(ctx, target, NewBinding(target, std::move(object)));
     if (subresource == "eviction") return Write(ctx, target, NewEviction(target, {}));
+    if (subresource == "token") {
+      if (!object["spec"]["expirationSeconds"].is_int()) object.Set("spec").Set("expirationSeconds") = 3600;
+      TRY(auto token, CreateToken(engine_, tokens_, target, std::move(object)));
+      return std::make_shared<const json::Value>(std::move(token));
+    }
     TRY(auto decoded, Decoded(target, std::move(object)));
     return Write(ctx, target, NewCreate(target, std::move(decoded)));
   }
@@ -126,14 +132,15 @@ class LocalClient final : public Client {
 
   Engine& engine_;
   const Authorizer& authorizer_;
+  const ServiceAccountTokens& tokens_;
   const User user_;
   const std::string manager_;
 };
 
 }  // namespace
 
-std::unique_ptr<Client> NewLocalClient(Engine& engine, const Authorizer& authorizer, User user, std::string manager) {
-  return std::make_unique<LocalClient>(engine, authorizer, std::move(user), std::move(manager));
+std::unique_ptr<Client> NewLocalClient(Engine& engine, const Authorizer& authorizer, const ServiceAccountTokens& tokens, User user, std::string manager) {
+  return std::make_unique<LocalClient>(engine, authorizer, tokens, std::move(user), std::move(manager));
 }
 
 }  // namespace skerry::kube

@@ -74,9 +74,7 @@ class Update final : public WriteOperation {
   Error UidConflict(std::string_view wanted, std::string_view found) const {
     const auto& def = *target.def;
     return ConflictError(def.group, def.resource, target.name,
-                         Cat("StorageError: invalid object, Code: 4, Key: /registry/", def.group.empty() || !def.custom ? std::string() : def.group + "/", def.resource, "/",
-                             target.ns.empty() ? std::string() : target.ns + "/", target.name,
-                             ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ", wanted, ", UID in object meta: ", found));
+                         UidMismatch(target, wanted, found));
   }
 
   const json::Value object_;

@@ -219,7 +219,7 @@ void ServeBinding(Rest& rest, RestRequest request, RestDone done) {
 void ServeEviction(Rest& rest, RestRequest request, RestDone done) {
   const auto make = [](const RestRequest& r, json::Value body, WriteOptions& options) -> Result<std::unique_ptr<WriteOperation>> {
     const auto name = body.At({"metadata", "name"}).Str();
-    if (!name.empty() && name != r.target.name) return std::unexpected(BadRequestError("name in URL does not match name in Eviction object"));
+    if (name != r.target.name) return std::unexpected(BadRequestError("name in URL does not match name in Eviction object"));
     ServerDeleteOptions removal;
     const auto& given = body["deleteOptions"];
     if (const auto* grace = given.Find("gracePeriodSeconds"); grace && grace->is_int()) removal.grace_seconds = grace->Int();

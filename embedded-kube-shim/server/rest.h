@@ -7,6 +7,7 @@
 #include "core/http/message.h"
 #include "embedded-kube-shim/auth/authenticator.h"
 #include "embedded-kube-shim/auth/rbac.h"
+#include "embedded-kube-shim/auth/service_account.h"
 #include "embedded-kube-shim/server/delete.h"
 #include "embedded-kube-shim/server/encode.h"
 #include "embedded-kube-shim/server/engine.h"
@@ -33,6 +34,7 @@ struct RestServices {
   const AuthenticatorChain* authenticator = nullptr;
   const Authorizer* authorizer = nullptr;
   const RbacAuthorizer* rbac = nullptr;
+  const ServiceAccountTokens* tokens = nullptr;
 };
 
 class Rest {
@@ -63,6 +65,8 @@ class Rest {
 // A decoded request body of the target's kind, or of the subresource's. Adds strict-decoding warnings; errors are upstream's 400s.
 Result<json::Value> ReadBody(const RestRequest& request, SchemaPtr schema, const GroupVersionKind& expected, FieldValidation validation, std::vector<std::string>& warnings,
                              bool* resets_managed = nullptr);
+// managedFields of an object that is answered but never stored (reviews, token requests).
+void RecordReviewFields(const Engine& engine, const RestRequest& request, const WriteOptions& options, SchemaPtr schema, std::string api_version, json::Value& object);
 Result<WriteOptions> ParseWriteOptions(const http::Request& request, std::string_view options_kind);
 Result<PatchBody> ParsePatchBody(const RestRequest& request);   // 415
 Result<ServerDeleteOptions> ParseDeleteOptions(const http::Request& request);

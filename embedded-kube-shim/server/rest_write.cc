@@ -1,6 +1,7 @@
 #include "core/base/strings.h"
 #include "core/text/yaml.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/patch.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/rest.h"
 #include "embedded-kube-shim/server/virtual.h"
@@ -65,6 +66,13 @@ Result<json::Value> ReadBody(const RestRequest& request, SchemaPtr schema, const
   object.Set("kind") = expected.kind;
   object.Set("apiVersion") = expected.api_version();
   return object;
+}
+
+void RecordReviewFields(const Engine& engine, const RestRequest& request, const WriteOptions& options, SchemaPtr schema, std::string api_version, json::Value& object) {
+  auto manager = options.field_manager;
+  if (manager.empty()) manager = request.caller.user_agent.substr(0, std::min<std::size_t>(request.caller.user_agent.find('/'), 128));
+  object.Set("metadata").Erase("managedFields");
+  UpdateManagedFields(*request.target.def, schema, nullptr, object, {std::move(manager), std::move(api_version), request.target.subresource, engine.now(), false, {}});
 }
 
 Result<WriteOptions> ParseWriteOptions(const http::Request& request, std::string_view options_kind) {

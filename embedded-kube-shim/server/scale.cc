@@ -84,7 +84,7 @@ class ScaleOperation final : public WriteOperation {
     }
     const auto uid = wanted.At({"metadata", "uid"}).Str();
     if (!uid.empty() && uid != current->uid)
-      return std::unexpected(ConflictError(def.group, def.resource, target.name, Cat("Precondition failed: UID in precondition: ", uid, ", UID in object meta: ", current->uid)));
+      return std::unexpected(ConflictError(def.group, def.resource, target.name, UidMismatch(target, uid, current->uid)));
     auto next = live.Clone();
     SetAt(next, PathsOf(target).spec_replicas) = replicas;
     const auto given = wanted.At({"metadata", "resourceVersion"}).Str();
@@ -135,7 +135,7 @@ json::Value ScaleOf(const Target& target, const json::Value& object) {
   const auto* seen = At(object, paths.status_replicas);
   auto& status = scale.Set("status");
   status.Set("replicas") = seen ? seen->Int() : 0;
-  if (paths.label_selector.empty()) {
+  if (!target.def->custom) {
     status.Set("selector") = SelectorText(object.At({"spec", "selector"}));
   } else if (const auto* text = At(object, paths.label_selector)) {
     status.Set("selector") = text->Str();

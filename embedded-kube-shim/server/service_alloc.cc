@@ -216,7 +216,29 @@ void KeepAllocated(const json::Value& old, json::Value& next) {
 
 }  // namespace
 
+namespace {
+
+// A namespace and its default service account appear together: a pod that follows at once finds its account.
+void AddDefaultAccount(Engine& engine, const WriteOperation& op, const json::Value& ns, Attempt& attempt) {
+  const auto accounts = engine.resources().Find("", "v1", "serviceaccounts");
+  if (op.target.def->resource != "namespaces" || !op.target.def->group.empty() || !accounts) return;
+  const Target target{accounts, "v1", std::string(ns.At({"metadata", "name"}).Str()), "default", ""};
+  if (engine.Find(target)) return;
+  auto account = json::Value::Object();
+  auto& metadata = account.Set("metadata");
+  metadata.Set("name") = target.name;
+  metadata.Set("namespace") = target.ns;
+  metadata.Set("uid") = NewUuid(engine.random());
+  metadata.Set("creationTimestamp") = FormatTime(engine.now());
+  const auto key = StorageKey(*accounts, target.ns, target.name);
+  attempt.batch.expects.push_back({key, 0});
+  attempt.batch.ops.push_back({key, engine.Encode(target, std::move(account))});
+}
+
+}  // namespace
+
 Result<> BeginCreate(Engine& engine, WriteOperation& op, json::Value& object, Attempt& attempt) {
+  AddDefaultAccount(engine, op, object, attempt);
   if (!IsService(op)) return {};
   Allocation allocation(engine, op, attempt);
   TRY_VOID(allocation.Addresses(object));

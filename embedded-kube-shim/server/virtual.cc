@@ -7,6 +7,7 @@
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/scale.h"
 #include "embedded-kube-shim/server/pod_subresources.h"
+#include "embedded-kube-shim/server/token_request.h"
 
 namespace skerry::kube {
 namespace {
@@ -19,9 +20,12 @@ struct Route {
 };
 
 // The review as it was sent, in canonical form.
-Result<json::Value> Body(const RestRequest& request, std::vector<std::string>* warnings) {
+Result<json::Value> Body(const Rest& rest, const RestRequest& request, std::vector<std::string>* warnings) {
   TRY(auto options, ParseWriteOptions(*request.http, "CreateOptions"));
-  return ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, *warnings);
+  const auto schema = request.target.schema_version().schema;
+  TRY(auto body, ReadBody(request, schema, request.target.gvk(), options.field_validation, *warnings));
+  RecordReviewFields(rest.engine(), request, options, schema, request.target.gvk().api_version(), body);
+  return body;
 }
 
 void Answer(const RestRequest& request, Result<json::Value> object, std::vector<std::string> warnings, RestDone& done) {
@@ -83,7 +87,7 @@ json::Value Judge(const Rest& rest, const Attributes& attributes) {
 
 void AccessReview(Rest& rest, RestRequest request, RestDone done) {
   std::vector<std::string> warnings;
-  auto body = Body(request, &warnings);
+  auto body = Body(rest, request, &warnings);
   if (!body) return done(std::unexpected(std::move(body).error()));
   const auto& spec = (*body)["spec"];
   const bool self = request.target.def->resource == "selfsubjectaccessreviews";
@@ -100,12 +104,12 @@ void AccessReview(Rest& rest, RestRequest request, RestDone done) {
       for (const auto& value : values.Items()) user.extra[ToLower(key)].emplace_back(value.Str());
     if (user.name.empty() && user.groups.empty()) errors.push_back({FieldErrorType::kInvalid, "spec.user", "\"\"", "at least one of user or group must be specified"});
   }
-  if (local && errors.empty()) {
+  if (local) {
     if (spec.Find("nonResourceAttributes")) errors.push_back({FieldErrorType::kInvalid, "spec.nonResourceAttributes", spec["nonResourceAttributes"].Dump(), "disallowed on this kind of request"});
-    if (const auto ns = spec.At({"resourceAttributes", "namespace"}).Str(); errors.empty() && ns != request.info.ns)
+    if (const auto ns = spec.At({"resourceAttributes", "namespace"}).Str(); spec.Find("resourceAttributes") && ns != request.info.ns)
       errors.push_back({FieldErrorType::kInvalid, "spec.resourceAttributes.namespace", Quote(ns), "must match metadata.namespace"});
   }
-  if (!errors.empty()) return done(std::unexpected(InvalidError(request.target.def->group, request.target.def->kind, "", errors)));
+  if (!errors.empty()) return done(std::unexpected(InvalidError(request.target.def->group, "", "", errors)));
   body->Set("status") = Judge(rest, AttributesOf(spec, std::move(user)));
   if (local) body->Set("metadata").Set("namespace") = request.info.ns;
   Answer(request, std::move(body), std::move(warnings), done);
@@ -113,7 +117,7 @@ void AccessReview(Rest& rest, RestRequest request, RestDone done) {
 
 void RulesReview(Rest& rest, RestRequest request, RestDone done) {
   std::vector<std::string> warnings;
-  auto body = Body(request, &warnings);
+  auto body = Body(rest, request, &warnings);
   if (!body) return done(std::unexpected(std::move(body).error()));
   const std::string ns((*body).At({"spec", "namespace"}).Str());
   if (ns.empty()) return done(std::unexpected(BadRequestError("no namespace on request")));
@@ -146,19 +150,23 @@ void RulesReview(Rest& rest, RestRequest request, RestDone done) {
   status.Set("incomplete") = !incomplete.empty();
   if (!incomplete.empty()) status.Set("evaluationError") = incomplete;
   body->Set("spec") = json::Value::Object();
+  body->Set("metadata").Erase("managedFields");
   Answer(request, std::move(body), std::move(warnings), done);
 }
 
-void SelfReview(Rest&, RestRequest request, RestDone done) {
+void SelfReview(Rest& rest, RestRequest request, RestDone done) {
   std::vector<std::string> warnings;
-  auto body = Body(request, &warnings);
-  if (body) body->Set("status").Set("userInfo") = UserInfo(request.caller.user);
+  auto body = Body(rest, request, &warnings);
+  if (body) {
+    body->Set("metadata").Set("creationTimestamp") = FormatTime(rest.engine().now());
+    body->Set("status").Set("userInfo") = UserInfo(request.caller.user);
+  }
   Answer(request, std::move(body), std::move(warnings), done);
 }
 
 void TokenReview(Rest& rest, RestRequest request, RestDone done) {
   std::vector<std::string> warnings;
-  auto body = Body(request, &warnings);
+  auto body = Body(rest, request, &warnings);
   if (!body) return done(std::unexpected(std::move(body).error()));
   const std::string token((*body).At({"spec", "token"}).Str());
   if (token.empty()) return done(std::unexpected(BadRequestError("token is required for TokenReview in authentication")));
@@ -172,7 +180,7 @@ void TokenReview(Rest& rest, RestRequest request, RestDone done) {
     for (const auto& audience : granted) status.Set("audiences").Append(audience);
   } else {
     status.Set("user") = json::Value::Object();
-    if (!user) status.Set("error") = Cat("[invalid bearer token, ", user.error().message(), "]");
+    if (!user) status.Set("error") = user.error().message();
   }
   body->Set("status") = std::move(status);
   Answer(request, std::move(body), std::move(warnings), done);
@@ -226,6 +234,7 @@ constexpr Route kRoutes[] = {
     {"authorization.k8s.io", "selfsubjectrulesreviews", "", RulesReview},
     {"authentication.k8s.io", "selfsubjectreviews", "", SelfReview},
     {"authentication.k8s.io", "tokenreviews", "", TokenReview},
+    {"", "serviceaccounts", "token", ServeTokenRequest},
     {"", "componentstatuses", "", ComponentStatuses},
     {"", "bindings", "", ServeBinding},
     {"", "pods", "binding", ServeBinding},

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/strings.h"
+
 namespace skerry::kube {
 namespace {
 
@@ -87,6 +89,18 @@ void BumpGeneration(const Target& target, const json::Value& old, json::Value& n
   if (Is(def, "apps", "deployments")) same = same && old.At({"metadata", "annotations"}) == next.At({"metadata", "annotations"});
   if (Is(def, "discovery.k8s.io", "endpointslices")) same = same && old.At({"metadata", "labels"}) == next.At({"metadata", "labels"});
   if (!same) next.Set("metadata").Set("generation") = old.At({"metadata", "generation"}).Int() + 1;
+}
+
+std::string UidMismatch(const Target& target, std::string_view wanted, std::string_view found) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kStoredAs = {
+      {{"replicationcontrollers", "controllers"}, {"services", "services/specs"}, {"endpoints", "services/endpoints"}, {"nodes", "minions"}, {"ingresses", "ingress"}}};
+  const auto& def = *target.def;
+  std::string place(def.resource);
+  for (const auto& [resource, stored] : kStoredAs)
+    if (!def.custom && resource == def.resource) place = stored;
+  if (def.custom) place = Cat(def.group, "/", place);
+  return Cat("StorageError: invalid object, Code: 4, Key: /registry/", place, "/", target.ns.empty() ? std::string() : target.ns + "/", target.name,
+             ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ", wanted, ", UID in object meta: ", found);
 }
 
 bool IsFinallyDeleted(const ResourceDef& def, const json::Value& object) {

@@ -1,0 +1,11 @@
+#pragma once
+#include "embedded-kube-shim/auth/service_account.h"
+#include "embedded-kube-shim/server/rest.h"
+
+namespace skerry::kube {
+
+// serviceaccounts/token. `request` is a decoded TokenRequest; the answer is the same object with its token.
+Result<json::Value> CreateToken(const Engine& engine, const ServiceAccountTokens& tokens, const Target& account, json::Value request);
+void ServeTokenRequest(Rest& rest, RestRequest request, RestDone done);
+
+}  // namespace skerry::kube
