@@ -20,8 +20,6 @@ int RunUninstall(const std::vector<std::string>& args);
 int Report(const Error& error);
 int ReportUsage(const Error& error);
 
-// The instance that holds the data directory's lock: its process id, or 0.
-int RunningInstance(const std::string& data_dir);
 
 inline constexpr const char* kVersion = "0.1.0";
 inline constexpr const char* kKubernetesVersion = "v1.36.0+skerry";

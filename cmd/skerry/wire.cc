@@ -1,0 +1,321 @@
+#include "cmd/skerry/wire.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cmd/skerry/data_plane.h"
+#include "cmd/skerry/instance.h"
+#include "cmd/skerry/pki.h"
+#include "cmd/skerry/pod_network.h"
+#include "cmd/skerry/verbs.h"
+#include "core/base/files.h"
+#include "core/base/strings.h"
+#include "core/container/oci/runtime.h"
+#include "core/http/server.h"
+#include "core/net/tls.h"
+#include "core/telemetry/log.h"
+#include "core/telemetry/metrics.h"
+#include "core/text/duration.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/controllers/context.h"
+#include "embedded-kube-shim/node/agent.h"
+#include "embedded-kube-shim/scheduler/scheduler.h"
+#include "embedded-kube-shim/server/api_server.h"
+#include "registry/registry.h"
+#include "store/store.h"
+
+namespace skerry::cmd {
+
+std::string ReachableServer(const std::string& api) {
+  const std::size_t colon = api.rfind(':');
+  const std::string host = api.substr(0, colon);
+  const bool any = host == "0.0.0.0" || host == "[::]" || host.empty();
+  return Cat("https://", any ? "127.0.0.1" : host, api.substr(colon));
+}
+
+namespace {
+
+// The address that packets to elsewhere would carry; without a default route the first that is not loopback.
+std::string FindNodeIp() {
+  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(9);
+  ::inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
+  char text[INET_ADDRSTRLEN] = {};
+  if (fd && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) {
+    sockaddr_in mine{};
+    socklen_t size = sizeof mine;
+    if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&mine), &size) == 0 && ::inet_ntop(AF_INET, &mine.sin_addr, text, sizeof text)) return text;
+  }
+  std::string found = "127.0.0.1";
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return found;
+  for (const ifaddrs* i = list; i; i = i->ifa_next) {
+    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP)) continue;
+    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(i->ifa_addr)->sin_addr, text, sizeof text);
+    found = text;
+    break;
+  }
+  ::freeifaddrs(list);
+  return found;
+}
+
+PkiNames ServerNames(const Options& o, const std::string& node_ip) {
+  PkiNames names;
+  names.dns = {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + o.dns_domain, o.node_name};
+  names.ips = {"127.0.0.1", NthAddress(o.service_cidr, 1)};
+  const std::string host = o.listen.substr(0, o.listen.rfind(':'));
+  for (const std::string& ip : {node_ip, host}) {
+    in_addr a;
+    if (::inet_pton(AF_INET, ip.c_str(), &a) == 1 && ip != "0.0.0.0" && std::find(names.ips.begin(), names.ips.end(), ip) == names.ips.end()) names.ips.push_back(ip);
+  }
+  return names;
+}
+
+kube::User ServiceAccount(std::string_view name) {
+  return {Cat("system:serviceaccount:kube-system:", name), "", {"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}, {}};
+}
+
+class ApplianceImpl final : public Appliance {
+ public:
+  explicit ApplianceImpl(const Options& options) : o_(options) {}
+  ~ApplianceImpl() override { ApplianceImpl::Stop(); }
+
+  Result<> Run() {
+    if (o_.node_ip.empty()) o_.node_ip = FindNodeIp();
+    TRY_VOID(PrepareDirectories());
+    TRY_VOID(StartStore());
+    TRY_VOID(StartApi());
+    TRY_VOID(StartControllers());
+    TRY_VOID(StartRegistry());
+    if (o_.runtime != "none") TRY_VOID(StartNode());
+    return {};
+  }
+
+  const Addresses& addresses() const override { return addresses_; }
+
+  void Stop() noexcept override {
+    if (server_) server_->Stop();
+    if (registry_server_) registry_server_->Stop();
+    if (agent_) agent_->Stop();
+    if (manager_) manager_->Stop();
+    agent_.reset();
+    pod_network_.reset();
+    if (plane_) plane_->Stop();
+    plane_.reset();
+    runtime_.reset();
+    scheduler_.reset();
+    collector_.reset();
+    recorders_.clear();
+    workers_.Stop();
+    elastic_.Stop();
+    if (api_) api_->Stop();
+    manager_.reset();
+    clients_.clear();
+    server_.reset();
+    api_.reset();
+    store_.reset();
+    static_cast<void>(::unlink((o_.run_dir + "/api-address").c_str()));
+  }
+
+ private:
+  Result<> PrepareDirectories() {
+    for (const std::string& d : {o_.data_dir, o_.run_dir}) {
+      if (auto r = MakeDirectories(d, 0755); !r) {
+        return std::unexpected(Error(Code::kForbidden, Cat("cannot use ", d, ": ", r.error().message(), "; choose another --data-dir or run as root")));
+      }
+    }
+    auto lock = InstanceLock::Acquire(o_.data_dir);
+    if (!lock) return std::unexpected(std::move(lock).error());
+    lock_.emplace(std::move(*lock));
+    TRY(pki_, LoadOrCreatePki(o_.data_dir + "/pki", ServerNames(o_, o_.node_ip), Clock::System().Now()));
+    return {};
+  }
+
+  Result<> StartStore() {
+    store::Options so;
+    so.directory = o_.data_dir + "/state";
+    so.volatile_prefixes = {"/coordination.k8s.io/leases/kube-node-lease/"};
+    const auto age = text::ParseDuration(o_.history);
+    if (!age) return Fail(Code::kInvalid, Cat("--history=", o_.history, ": expected a duration such as 5m"));
+    so.history_age = std::chrono::duration_cast<std::chrono::seconds>(*age);
+    TRY(store_, store::OpenRocksStore(std::move(so)));
+    return {};
+  }
+
+  Result<> StartApi() {
+    registry_ = kube::NewRegistry();
+    kube::RegisterBuiltins(*registry_);
+    kube::ApiServerOptions ao;
+    ao.service_cidr = o_.service_cidr;
+    ao.advertise_address = o_.node_ip;
+    const auto port = ParseInt(o_.listen.substr(o_.listen.rfind(':') + 1));
+    ao.port = static_cast<int>(port.value_or(6443));
+    ao.cluster_domain = o_.dns_domain;
+    ao.issuer = "https://kubernetes.default.svc." + o_.dns_domain;
+    ao.git_version = kKubernetesVersion;
+    ao.service_account_key = pki_.service_account_key_pem;
+    ao.client_ca = pki_.ca_pem;
+    TRY(api_, kube::ApiServer::Create(*store_, *registry_, std::move(ao)));
+    TRY_VOID(api_->Start(ctx_));
+
+    net::TlsServerConfig tls;
+    tls.identity = {pki_.server_pem, pki_.server_key_pem};
+    tls.client_ca_pem = pki_.ca_pem;
+    if (!o_.client_ca_file.empty()) {
+      TRY(const std::string more, ReadFile(o_.client_ca_file, 1 << 20));
+      tls.client_ca_pem += "\n" + more;
+    }
+    tls.client_auth = net::ClientAuth::kRequest;
+    tls.alpn = {"http/1.1"};
+    TRY(std::shared_ptr<net::TlsServerContext> context, net::TlsServerContext::Create(std::move(tls)));
+    http::ServerOptions server;
+    server.shards = &shards_;
+    server.handler = &api_->handler();
+    server.workers = &workers_;
+    server.elastic = &elastic_;
+    server.listen = o_.listen;
+    server.tls = std::move(context);
+    auto bound = http::Server::Create(std::move(server));
+    if (!bound) return std::unexpected(PortError(std::move(bound).error(), "listen", o_.listen));
+    server_ = std::move(*bound);
+    addresses_.api = server_->address();
+    const std::string kubeconfig = Kubeconfig(pki_, ReachableServer(addresses_.api));
+    TRY_VOID(WriteFileDurably(o_.data_dir + "/kubeconfig", kubeconfig, 0600));
+    addresses_.kubeconfig = o_.kubeconfig_out;
+    if (o_.kubeconfig_out != o_.data_dir + "/kubeconfig") {
+      TRY_VOID(MakeDirectories(o_.kubeconfig_out.substr(0, o_.kubeconfig_out.rfind('/')), 0755));
+      TRY_VOID(WriteFileDurably(o_.kubeconfig_out, kubeconfig, 0600));
+    }
+    return WriteFileDurably(o_.run_dir + "/api-address", addresses_.api + "\n", 0644);
+  }
+
+  kube::Client& ClientOf(std::string_view name) {
+    auto& slot = clients_[std::string(name)];
+    if (!slot) slot = api_->NewClient(ServiceAccount(name), std::string(name));
+    return *slot;
+  }
+
+  kube::EventRecorder& RecorderOf(std::string_view name) {
+    auto& slot = recorders_[std::string(name)];
+    if (!slot) slot = kube::NewEventRecorder(ClientOf(name), std::string(name), "", Clock::System());
+    return *slot;
+  }
+
+  Result<> StartControllers() {
+    manager_ = kube::NewManager(api_->informers(), Clock::System());
+    const kube::ControllerContext context{*manager_,
+                                          api_->informers(),
+                                          [this](std::string_view name) -> kube::Client& { return ClientOf(name); },
+                                          [this](std::string_view name) -> kube::EventRecorder& { return RecorderOf(name); },
+                                          Clock::System(),
+                                          *registry_,
+                                          pki_.ca_pem};
+    kube::AddNamespace(context);
+    kube::AddServiceAccount(context);
+    kube::AddRootCaPublisher(context);
+    kube::AddReplicaSet(context);
+    kube::AddReplicationController(context);
+    kube::AddDeployment(context);
+    kube::AddEndpoints(context);
+    kube::AddEndpointSlice(context);
+    kube::AddEndpointSliceMirroring(context);
+    collector_ = kube::AddGarbageCollector(context);
+    const kube::User scheduler{"system:kube-scheduler", "", {"system:authenticated"}, {}};
+    clients_["scheduler"] = api_->NewClient(scheduler, "kube-scheduler");
+    recorders_["scheduler"] = kube::NewEventRecorder(*clients_["scheduler"], "default-scheduler", "", Clock::System());
+    scheduler_ = kube::AddScheduler(*manager_, api_->informers(), *clients_["scheduler"], *recorders_["scheduler"], Clock::System());
+    return manager_->Start(ctx_);
+  }
+
+  Result<> StartRegistry() {
+    if (o_.registry_listen == "none" || (o_.runtime == "none" && o_.registry_listen == Options().registry_listen)) return {};   // a bare control plane opens no port that nobody asked for
+    TRY(images_, registry::Storage::Open(o_.data_dir));
+    registry_handler_ = registry::NewRegistryHandler(*images_);
+    http::ServerOptions server;
+    server.shards = &shards_;
+    server.handler = registry_handler_.get();
+    server.workers = &workers_;
+    server.elastic = &elastic_;
+    server.listen = o_.registry_listen;
+    auto bound = http::Server::Create(std::move(server));
+    if (!bound) return std::unexpected(PortError(std::move(bound).error(), "registry-listen", o_.registry_listen));
+    registry_server_ = std::move(*bound);
+    addresses_.registry = registry_server_->address();
+    return {};
+  }
+
+  Result<> StartRuntime() {
+    if (o_.runtime == "docker" || (o_.runtime == "auto" && !o_.docker_socket.empty())) {
+      return Fail(Code::kUnsupported, "--runtime=docker is not built into this version");
+    }
+    container::oci::Options ro;
+    ro.data_dir = o_.data_dir + "/runtime";
+    ro.run_dir = o_.run_dir + "/runtime";
+    if (!addresses_.registry.empty()) ro.local_registries.push_back({{addresses_.registry, "localhost" + addresses_.registry.substr(addresses_.registry.rfind(':'))}, o_.data_dir});
+    TRY(runtime_, container::oci::Create(std::move(ro)));
+    return {};
+  }
+
+  Result<> StartNode() {
+    TRY_VOID(StartRuntime());
+    clients_["router"] = api_->NewClient({"system:router", "", {"system:masters", "system:authenticated"}, {}}, "router");
+    TRY(plane_, DataPlane::Start(ctx_, {o_, pki_, shards_, api_->informers(), *clients_["router"], *registry_}));
+    addresses_.router_http = plane_->router_http();
+    addresses_.router_https = plane_->router_https();
+    pod_network_ = NewPodNetwork(plane_->network());
+    kube::node::AgentOptions ao;
+    ao.node.name = o_.node_name;
+    ao.node.ip = o_.node_ip;
+    ao.node.version = kKubernetesVersion;
+    ao.node.data_directory = o_.data_dir;
+    ao.node.pod_cidr = o_.cluster_cidr;
+    ao.dns.server = DnsAddress(o_);
+    ao.dns.domain = o_.dns_domain;
+    if (auto text = ReadFile("/etc/resolv.conf", 1 << 16)) ao.dns.host_resolv_conf = std::move(*text);
+    const kube::User node{"system:node:" + o_.node_name, "", {"system:nodes", "system:authenticated"}, {}};
+    clients_["node"] = api_->NewClient(node, "kubelet");
+    agent_ = std::make_unique<kube::node::Agent>(api_->informers(), *clients_["node"], *runtime_, *pod_network_, Clock::System(), std::move(ao));
+    return agent_->Start(ctx_);
+  }
+
+  Options o_;
+  Addresses addresses_;
+  const Ctx ctx_{std::stop_token()};
+  std::optional<InstanceLock> lock_;
+  Pki pki_;
+  net::Shards shards_;
+  WorkerPool workers_{"api", 8, 1024};
+  ElasticPool elastic_{"outside"};
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<kube::Registry> registry_;
+  std::unique_ptr<kube::ApiServer> api_;
+  std::unique_ptr<http::Server> server_;
+  std::map<std::string, std::unique_ptr<kube::Client>> clients_;
+  std::map<std::string, std::unique_ptr<kube::EventRecorder>> recorders_;
+  std::unique_ptr<kube::Manager> manager_;
+  std::shared_ptr<void> collector_, scheduler_;
+  std::unique_ptr<registry::Storage> images_;
+  std::unique_ptr<http::Handler> registry_handler_;
+  std::unique_ptr<http::Server> registry_server_;
+  std::unique_ptr<container::Runtime> runtime_;
+  std::unique_ptr<DataPlane> plane_;
+  std::unique_ptr<kube::node::PodNetwork> pod_network_;
+  std::unique_ptr<kube::node::Agent> agent_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Appliance>> Appliance::Start(const Options& options) {
+  auto appliance = std::make_unique<ApplianceImpl>(options);
+  TRY_VOID(appliance->Run());
+  return std::unique_ptr<Appliance>(std::move(appliance));
+}
+
+}  // namespace skerry::cmd
