@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -18,21 +19,21 @@ class Clock {
   static const Clock& System();
 };
 
-// Advances only when told to. Not thread-safe against a concurrent Advance.
+// Advances only when told to. Thread-safe.
 class FakeClock final : public Clock {
  public:
-  explicit FakeClock(Wall start = Wall(std::chrono::seconds(1'700'000'000))) : wall_(start) {}
-  Wall Now() const override { return wall_; }
-  MonoTime Mono() const override { return mono_; }
+  explicit FakeClock(Wall start = Wall(std::chrono::seconds(1'700'000'000))) : wall_(start.time_since_epoch().count()) {}
+  Wall Now() const override { return Wall(Wall::duration(wall_.load())); }
+  MonoTime Mono() const override { return MonoTime(MonoTime::duration(mono_.load())); }
   void Advance(std::chrono::nanoseconds d) {
-    wall_ += std::chrono::duration_cast<Wall::duration>(d);
-    mono_ += std::chrono::duration_cast<MonoTime::duration>(d);
+    JumpWall(d);
+    mono_ += std::chrono::duration_cast<MonoTime::duration>(d).count();
   }
-  void JumpWall(std::chrono::nanoseconds d) { wall_ += std::chrono::duration_cast<Wall::duration>(d); }
+  void JumpWall(std::chrono::nanoseconds d) { wall_ += std::chrono::duration_cast<Wall::duration>(d).count(); }
 
  private:
-  Wall wall_;
-  MonoTime mono_{std::chrono::hours(1)};
+  std::atomic<Wall::rep> wall_;
+  std::atomic<MonoTime::rep> mono_{std::chrono::duration_cast<MonoTime::duration>(std::chrono::hours(1)).count()};
 };
 
 // RFC 3339 in UTC: "2026-11-21T01:34:33Z", with microseconds "2026-11-21T01:34:33.123456Z", with nanoseconds (trailing zeros kept).

@@ -57,7 +57,8 @@ pid_t StartWriters(const WriterArguments& a, UniqueFd* output) {
   if (pid != 0) return pid;
   if (::dup2(theirs.get(), kSayFd) < 0) ::_exit(9);
   if (theirs.get() == kSayFd) ::fcntl(kSayFd, F_SETFD, 0);
-  ::execl("/proc/self/exe", "skerry_fault_store", "writers", a.directory.c_str(), after.c_str(), writers.c_str(), first.c_str(), sync.c_str(), nullptr);
+  ::execl("/proc/self/exe", "skerry_fault_store", "writers", a.directory.c_str(), after.c_str(), writers.c_str(), first.c_str(), sync.c_str(),
+          a.fault_point.c_str(), nullptr);
   ::_exit(9);
 }
 
@@ -102,7 +103,7 @@ class Reader {
   std::string rest_;
 };
 
-// One life of the writers, which may also end because the disk is gone (status 5: it would not open).
+// One life of the writers, which may also end at their fault point or because the disk is gone.
 bool RunAndKill(const WriterArguments& arguments, Ledger& ledger, Random& random) {
   UniqueFd output;
   const pid_t pid = StartWriters(arguments, &output);
@@ -120,8 +121,15 @@ bool RunAndKill(const WriterArguments& arguments, Ledger& ledger, Random& random
   int status = 0;
   ::waitpid(pid, &status, 0);
   const bool disk_gone = WIFEXITED(status) && WEXITSTATUS(status) == kCannotOpen;
-  if (!alive && !disk_gone) std::printf("the writers ended by themselves with status %d\n", status);
-  return alive || disk_gone;
+  const bool at_fault_point = !arguments.fault_point.empty() && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  if (!alive && !disk_gone && !at_fault_point) std::printf("the writers ended by themselves with status %d\n", status);
+  return alive || disk_gone || at_fault_point;
+}
+
+// Every third life ends between judging a group and answering it.
+std::string FaultPoint(Random& random) {
+  if (random.Below(3) != 0) return "";
+  return Cat(random.Below(2) ? "store.commit.before_sync:" : "store.commit.after_sync:", 1 + random.Below(50));
 }
 
 struct Totals {
@@ -134,7 +142,7 @@ Totals Rounds(int rounds, std::uint64_t seed, const std::string& directory, bool
   SeededRandom random(seed);
   Totals totals;
   for (int i = 0; i < rounds && ledger.failures().empty(); ++i, ++totals.rounds) {
-    WriterArguments a{directory, ledger.position(), 32, i * 1'000'000, sync};
+    WriterArguments a{directory, ledger.position(), 32, i * 1'000'000, sync, FaultPoint(random)};
     if (!before(i) || !RunAndKill(a, ledger, random) || !after_kill(i)) {
       totals.broken = true;
       return totals;
@@ -196,8 +204,8 @@ int PowerCut(int rounds, std::uint64_t seed) {
 int Main(int argc, char** argv) {
   const std::string_view verb = argc > 1 ? argv[1] : "";
   if (verb != "diskfull") log::SetLevel(log::Level::kOff);   // a disk that is gone says so in every round
-  if (verb == "writers" && argc == 7) {
-    return RunWriters({argv[2], std::atoll(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), argv[6][0] == '1'});
+  if (verb == "writers" && argc == 8) {
+    return RunWriters({argv[2], std::atoll(argv[3]), std::atoi(argv[4]), std::atoi(argv[5]), argv[6][0] == '1', argv[7]});
   }
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 20;
   const std::uint64_t seed = argc > 3 ? static_cast<std::uint64_t>(std::atoll(argv[3])) : Random::System().Below(1'000'000);

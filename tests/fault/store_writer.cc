@@ -121,6 +121,7 @@ store::Options FaultOptions(const std::string& directory, bool sync) {
 }
 
 int RunWriters(const WriterArguments& a) {
+  if (!a.fault_point.empty()) ::setenv("SKERRY_FAULT_POINT", a.fault_point.c_str(), 1);
   auto store = store::OpenRocksStore(FaultOptions(a.directory, a.sync));
   if (!store) {
     if (store.error().code() != Code::kUnavailable) std::fprintf(stderr, "%s\n", std::string(store.error().message()).c_str());

@@ -14,6 +14,7 @@ struct WriterArguments {
   int writers = 32;
   int first_sequence = 0;      // sequences are never used twice, over all runs
   bool sync = true;
+  std::string fault_point;     // dies there by itself, e.g. "store.commit.before_sync:7"
 };
 
 store::Options FaultOptions(const std::string& directory, bool sync);

@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <sys/wait.h>
 
 #include <filesystem>
 
@@ -238,29 +237,6 @@ TEST_CASE("a checkpoint is a store of its own whose revisions start far above", 
   }
   CHECK(s.Value("/a") == "3");
   CHECK(s.Value("/b") == "(absent)");
-}
-
-TEST_CASE("a store killed in the middle of a commit keeps what was answered and reuses no revision", "[store]") {
-  for (const char* point : {"store.commit.before_sync:3", "store.commit.after_sync:3"}) {
-    TempDirectory d;
-    const std::string directory = d.path() + "/s";
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::setenv("SKERRY_FAULT_POINT", point, 1);
-      auto store = OpenRocksStore(At(directory));
-      if (!store) ::_exit(1);
-      for (int i = 0; i < 10; ++i) static_cast<void>(SubmitAndWait(**store, {{}, {{Cat("/k", i), Bytes("v")}}}));
-      ::_exit(2);
-    }
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    REQUIRE(WIFSIGNALED(status));
-    auto store = OpenRocksStore(At(directory)).value();
-    const auto page = store->List("/", {}).value();
-    CHECK(page.entries.size() == (std::string_view(point).find("after") == std::string_view::npos ? 2 : 3));
-    CHECK(store->current() > 1'000'000);
-    CHECK(ShowEvents(Drain(*store->Subscribe("/", 2, nullptr).value())).starts_with("+/k1=v"));
-  }
 }
 
 }  // namespace skerry::store
