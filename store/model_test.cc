@@ -179,7 +179,8 @@ class ModelRun {
     const std::vector<Event> got = Drain(*watch);
     std::vector<Event> want;
     for (auto it = model_.events.upper_bound(after); it != model_.events.end(); ++it) {
-      std::copy_if(it->second.begin(), it->second.end(), std::back_inserter(want), [&](const Event& e) { return e.entry.key.starts_with(prefix); });
+      std::copy_if(it->second.begin(), it->second.end(), std::back_inserter(want),
+                   [&](const Event& e) { return e.entry.key.starts_with(prefix); });
     }
     REQUIRE(got.size() == want.size());
     for (std::size_t i = 0; i < got.size(); ++i) REQUIRE(Same(got[i], want[i]));

@@ -84,7 +84,7 @@ struct Outcome {
 // must list again; a commit never waits for a watcher. One thread at a time; may outlive the store.
 class Watch {
  public:
-  virtual ~Watch() = default;                               // unsubscribes; its wake is not called afterwards (waits for a call in progress)
+  virtual ~Watch() = default;  // unsubscribes; its wake is not called afterwards (waits for a call in progress)
   // Whole revisions, a bounded number of them: call until it returns nothing. kGone = fell behind, kCancelled = the store is closed.
   virtual Result<std::vector<Event>> TryNext() = 0;
   // Every event up to this revision has been returned: where to resume, and what a bookmark may say.
@@ -96,7 +96,8 @@ class Watch {
 class Feed {
  public:
   virtual ~Feed() = default;
-  virtual void OnCommit(Revision revision, const std::vector<Event>& events) = 0;   // once per batch that changed something, in revision order
+  // Once per batch that changed something, in revision order.
+  virtual void OnCommit(Revision revision, const std::vector<Event>& events) = 0;
   virtual void OnGroupEnd(Revision) {}                                              // once per commit group: wake subscribers here
 };
 
@@ -115,7 +116,8 @@ class Store {
   // Events with revision > after, in order. kGone if `after` is behind the horizon (for a prefix that touches volatile ones: before
   // the last open), kInvalid if it does not exist yet. `wake` (may be null) is called from the commit thread when there may be
   // something new, once per commit group for all watches that share it; it must only hand over. Call TryNext once after Subscribe.
-  virtual Result<std::unique_ptr<Watch>> Subscribe(std::string_view prefix, Revision after, std::shared_ptr<std::function<void()>> wake) = 0;
+  virtual Result<std::unique_ptr<Watch>> Subscribe(std::string_view prefix, Revision after,
+                                                   std::shared_ptr<std::function<void()>> wake) = 0;
   // One feed for the process. Set before the first Submit; replays nothing: the consumer lists first.
   virtual void SetFeed(Feed* feed) = 0;
   // Online; `directory` must not exist or be empty. The copy opens as a store of its own whose revisions start far above, so that

@@ -240,7 +240,9 @@ TEST_CASE("watchers sharing a wake are woken once per group and never after they
 TEST_CASE("the feed comes before the watcher and the answer, once per batch and once per group", "[store]") {
   struct Recorder final : Feed {
     std::string log;
-    void OnCommit(Revision revision, const std::vector<Event>& events) override { log += Cat("commit ", revision, " ", ShowEvents(events), "; "); }
+    void OnCommit(Revision revision, const std::vector<Event>& events) override {
+      log += Cat("commit ", revision, " ", ShowEvents(events), "; ");
+    }
     void OnGroupEnd(Revision revision) override { log += Cat("end ", revision, "; "); }
   } feed;
   Fixture s(EachEngine());
@@ -360,7 +362,8 @@ TEST_CASE("closing answers every Submit and ends the watches", "[store]") {
   auto watch = s->Subscribe("/", 1, nullptr).value();
   std::atomic<int> answers{0};
   for (int i = 0; i < 500; ++i) {
-    s->Submit({{}, {{Cat("/k", i), Bytes("v")}}}, [&](Result<Outcome> r) { answers += r || r.error().code() == Code::kCancelled ? 1 : 1000; });
+    s->Submit({{}, {{Cat("/k", i), Bytes("v")}}},
+              [&](Result<Outcome> r) { answers += r || r.error().code() == Code::kCancelled ? 1 : 1000; });
   }
   s.Close();
   CHECK(answers == 500);

@@ -142,7 +142,8 @@ Result<Version> DecodeCurrent(std::string_view backend_key, std::string_view rec
   TRY(const std::string_view body, Open(backend_key, record));
   Reader in(body);
   Version v;
-  if (!in.Varint(&v.created) || !in.Varint(&v.modified) || v.created < 1 || v.created > v.modified) return Damaged(backend_key, "malformed");
+  if (!in.Varint(&v.created) || !in.Varint(&v.modified) || v.created < 1 || v.created > v.modified)
+    return Damaged(backend_key, "malformed");
   v.value = Bytes(std::string(in.rest()));
   return v;
 }

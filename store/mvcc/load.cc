@@ -82,7 +82,8 @@ Result<> LoadRecord(std::string_view key, std::string_view value, Loaded* out, s
 
 Clock::MonoTime MonoOf(std::int64_t wall_ms, const Clock& clock) {
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(clock.Now().time_since_epoch());
-  return clock.Mono() - std::max(now - std::chrono::milliseconds(wall_ms), std::chrono::milliseconds(0));   // a clock set back makes nothing newer than now
+  return clock.Mono() -
+         std::max(now - std::chrono::milliseconds(wall_ms), std::chrono::milliseconds(0));  // a clock set back makes nothing newer than now
 }
 
 }  // namespace

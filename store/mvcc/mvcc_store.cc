@@ -25,7 +25,8 @@ std::size_t BatchBytes(const Batch& batch) {
 
 std::optional<Error> Unacceptable(const Batch& batch) {
   for (const Batch::Op& op : batch.ops) {
-    if (op.key.empty() || op.key.size() > kMaxKey) return Error(Code::kInvalid, Cat("a key of ", op.key.size(), " bytes; allowed are 1 to ", kMaxKey));
+    if (op.key.empty() || op.key.size() > kMaxKey)
+      return Error(Code::kInvalid, Cat("a key of ", op.key.size(), " bytes; allowed are 1 to ", kMaxKey));
     if (op.value && op.value->size() > kMaxValue) {
       return Error(Code::kTooLarge, Cat("a value of ", op.value->size(), " bytes; at most ", kMaxValue, " are allowed"));
     }
@@ -101,7 +102,8 @@ void MvccStore::Submit(Batch batch, std::move_only_function<void(Result<Outcome>
 }
 
 Result<> MvccStore::Compact(Revision revision) {
-  if (revision < 1 || revision > current()) return Fail(Code::kInvalid, Cat("revision ", revision, " does not exist yet; the newest is ", current()));
+  if (revision < 1 || revision > current())
+    return Fail(Code::kInvalid, Cat("revision ", revision, " does not exist yet; the newest is ", current()));
   std::promise<Result<Outcome>> answered;
   auto future = answered.get_future();
   Push({{}, [p = std::move(answered)](Result<Outcome> r) mutable { p.set_value(std::move(r)); }, std::nullopt, revision, 0});
@@ -162,7 +164,9 @@ std::vector<MvccStore::Pending> MvccStore::TakeGroup(bool* stopping) {
 }
 
 void MvccStore::CommitGroup(std::vector<Pending>& group) {
-  const auto low_space = [&] { return backend_->health() == Backend::Health::kLowSpace ? std::optional(backend_->HealthError()) : std::nullopt; };
+  const auto low_space = [&] {
+    return backend_->health() == Backend::Health::kLowSpace ? std::optional(backend_->HealthError()) : std::nullopt;
+  };
   bool failed = false;
   std::optional<Error> error = low_space();
   std::vector<Result<Outcome>> outcomes = TryGroup(group, error ? &*error : nullptr, &failed);
@@ -201,7 +205,8 @@ std::vector<Result<Outcome>> MvccStore::TryGroup(const std::vector<Pending>& gro
 Result<> MvccStore::Persist(std::vector<Commit>& commits) {
   Writes writes;
   Trim trim = Trim::kWhenWorthIt;
-  if (backend_->health() == Backend::Health::kLowSpace && std::any_of(commits.begin(), commits.end(), [](const Commit& c) { return c.logged; })) {
+  if (backend_->health() == Backend::Health::kLowSpace &&
+      std::any_of(commits.begin(), commits.end(), [](const Commit& c) { return c.logged; })) {
     GiveUpDiskLog(commits);
     trim = Trim::kNow;
   }

@@ -45,7 +45,8 @@ Result<> CheckHistory(const Shared& shared, const State& state, std::string_view
 
 std::int64_t HistoryBytes(const std::vector<Event>& events) {
   std::size_t bytes = 64;
-  for (const Event& e : events) bytes += sizeof(Event) + e.entry.key.size() + e.entry.value.size() + (e.previous ? e.previous->value.size() : 0);
+  for (const Event& e : events)
+    bytes += sizeof(Event) + e.entry.key.size() + e.entry.value.size() + (e.previous ? e.previous->value.size() : 0);
   return static_cast<std::int64_t>(bytes);
 }
 

@@ -30,7 +30,8 @@ class HistoryWatch final : public Watch {
         return events;
       }
       if (watch_.position < state->horizon) {
-        return Fail(Code::kGone, Cat("the watch fell behind: revision ", watch_.position, " has been compacted; the oldest kept is ", state->horizon));
+        return Fail(Code::kGone,
+                    Cat("the watch fell behind: revision ", watch_.position, " has been compacted; the oldest kept is ", state->horizon));
       }
       Take(*state, &events);
       if (!events.empty()) return events;
@@ -65,14 +66,16 @@ Result<std::unique_ptr<Watch>> NewWatch(std::shared_ptr<Shared> shared, std::str
   auto state = shared->state.Lock();
   if (state->closed) return Fail(Code::kCancelled, "the store is closed");
   TRY_VOID(CheckHistory(*shared, *state, prefix, after));
-  auto watch = std::make_unique<HistoryWatch>(shared, WatchState{std::string(prefix), after, after < state->revision, false, std::move(wake)});
+  auto watch =
+      std::make_unique<HistoryWatch>(shared, WatchState{std::string(prefix), after, after < state->revision, false, std::move(wake)});
   watch->Register(*state);
   return watch;
 }
 
 void NoteCommit(State& state, const Commit& commit) {
   for (WatchState* w : state.watches) {
-    const bool concerns = std::any_of(commit.events->begin(), commit.events->end(), [&](const Event& e) { return e.entry.key.starts_with(w->prefix); });
+    const bool concerns =
+        std::any_of(commit.events->begin(), commit.events->end(), [&](const Event& e) { return e.entry.key.starts_with(w->prefix); });
     if (!concerns) continue;
     if (!w->pending) w->position = state.revision;
     w->pending = w->wake_wanted = true;

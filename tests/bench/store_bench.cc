@@ -80,6 +80,15 @@ void Check(const Result<store::Outcome>& r) {
   std::exit(1);
 }
 
+void OpenTime(const store::Options& options, const char* what) {
+  const auto begin = Steady::now();
+  auto store = store::OpenRocksStore(options);
+  const double ms = std::chrono::duration<double, std::milli>(Steady::now() - begin).count();
+  const auto page = (*store)->List("/", {"", 1, 0});
+  std::printf("%-44s %10.0f ms with %lld entries and revisions %lld to %lld\n", what, ms, static_cast<long long>(page->remaining + 1),
+              static_cast<long long>((*store)->horizon()), static_cast<long long>((*store)->current()));
+}
+
 void Run(const std::string& directory, std::chrono::milliseconds time) {
   store::Options options;
   options.directory = directory + "/store";
@@ -92,8 +101,12 @@ void Run(const std::string& directory, std::chrono::milliseconds time) {
   store::Store& s = **opened;
   const UniqueFd raw(::open((directory + "/raw").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   int series = 0;
-  const auto create = [&](int t, int i) { Check(SubmitAndWait(s, {{{Cat("/c/", series, "/", t, "/", i), 0}}, {{Cat("/c/", series, "/", t, "/", i), Bytes(Value(t, i))}}})); };
-  const auto update = [&](int t, int i) { Check(SubmitAndWait(s, {{}, {{Cat("/u/", t, "/", i % 100), Bytes(Value(t, i + series * 1'000'000))}}})); };
+  const auto create = [&](int t, int i) {
+    Check(SubmitAndWait(s, {{{Cat("/c/", series, "/", t, "/", i), 0}}, {{Cat("/c/", series, "/", t, "/", i), Bytes(Value(t, i))}}}));
+  };
+  const auto update = [&](int t, int i) {
+    Check(SubmitAndWait(s, {{}, {{Cat("/u/", t, "/", i % 100), Bytes(Value(t, i + series * 1'000'000))}}}));
+  };
   const auto lease = [&](int t, int i) { Check(SubmitAndWait(s, {{}, {{Cat("/lease/", t), Bytes(Cat(i, " ", series))}}})); };
   const auto get = [&](int t, int i) { static_cast<void>(s.Get(Cat("/u/", t, "/", i % 100))); };
   const auto sync = [&](int t, int i) {
@@ -115,12 +128,14 @@ void Run(const std::string& directory, std::chrono::milliseconds time) {
   Print("durable update 1 KB, 64 writers", updates64);
   Print("volatile write, 8 writers", leases);
   Print("get, 1 reader", gets);
-  const auto entries = s.List("/c/", {"", 1, 0});
-  const auto begin = Steady::now();
   opened->reset();
-  auto again = store::OpenRocksStore(options);
-  const double ms = std::chrono::duration<double, std::milli>(Steady::now() - begin).count();
-  std::printf("close and open with %lld entries: %.0f ms\n", static_cast<long long>(entries ? entries->remaining + 1 : 0), ms);
+  OpenTime(options, "open after the above");
+  options.directory = directory + "/small";
+  {
+    auto small = store::OpenRocksStore(options);
+    for (int i = 0; i < 10'000; ++i) Check(SubmitAndWait(**small, {{}, {{Cat("/o/", i), Bytes(Value(1, i))}}}));
+  }
+  OpenTime(options, "open");
 }
 
 }  // namespace

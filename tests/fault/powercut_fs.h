@@ -31,7 +31,8 @@ class PowercutFs {
 
  private:
   Result<> Send(CutMode mode, std::uint64_t seed, int at_sync);
-  PowercutFs(std::string mountpoint, pid_t pid, UniqueFd control) : mountpoint_(std::move(mountpoint)), pid_(pid), control_(std::move(control)) {}
+  PowercutFs(std::string mountpoint, pid_t pid, UniqueFd control)
+      : mountpoint_(std::move(mountpoint)), pid_(pid), control_(std::move(control)) {}
   std::string mountpoint_;
   pid_t pid_;
   UniqueFd control_;

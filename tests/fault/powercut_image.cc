@@ -131,7 +131,8 @@ void Image::KeepSomeData(Node& node, Random& random) {
   if (node.dirty_from >= node.dirty_to) return;
   const std::size_t size = node.data.size();
   // The length may get ahead of the content, which then reads as zeros.
-  if (size > node.durable_data.size() && random.Below(2)) node.durable_data.resize(node.durable_data.size() + random.Below(size - node.durable_data.size() + 1));
+  if (size > node.durable_data.size() && random.Below(2))
+    node.durable_data.resize(node.durable_data.size() + random.Below(size - node.durable_data.size() + 1));
   for (std::size_t at = node.dirty_from / kBlock * kBlock; at < std::min(node.dirty_to, node.durable_data.size()); at += kBlock) {
     if (at >= size || random.Below(2)) continue;
     const std::size_t n = std::min({kBlock, size - at, node.durable_data.size() - at});

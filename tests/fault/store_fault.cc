@@ -57,8 +57,8 @@ pid_t StartWriters(const WriterArguments& a, UniqueFd* output) {
   if (pid != 0) return pid;
   if (::dup2(theirs.get(), kSayFd) < 0) ::_exit(9);
   if (theirs.get() == kSayFd) ::fcntl(kSayFd, F_SETFD, 0);
-  ::execl("/proc/self/exe", "skerry_fault_store", "writers", a.directory.c_str(), after.c_str(), writers.c_str(), first.c_str(), sync.c_str(),
-          a.fault_point.c_str(), nullptr);
+  ::execl("/proc/self/exe", "skerry_fault_store", "writers", a.directory.c_str(), after.c_str(), writers.c_str(), first.c_str(),
+          sync.c_str(), a.fault_point.c_str(), nullptr);
   ::_exit(9);
 }
 
@@ -94,7 +94,8 @@ class Reader {
     if (n <= 0) return false;
     rest_.append(buffer, static_cast<std::size_t>(n));
     std::size_t from = 0;
-    for (std::size_t end; (end = rest_.find('\n', from)) != std::string::npos; from = end + 1) ledger_.Line(std::string_view(rest_).substr(from, end - from));
+    for (std::size_t end; (end = rest_.find('\n', from)) != std::string::npos; from = end + 1)
+      ledger_.Line(std::string_view(rest_).substr(from, end - from));
     rest_.erase(0, from);
     return true;
   }
@@ -138,7 +139,8 @@ struct Totals {
 };
 
 template <class Before, class AfterKill>
-Totals Rounds(int rounds, std::uint64_t seed, const std::string& directory, bool sync, Ledger& ledger, const Before& before, const AfterKill& after_kill) {
+Totals Rounds(int rounds, std::uint64_t seed, const std::string& directory, bool sync, Ledger& ledger, const Before& before,
+              const AfterKill& after_kill) {
   SeededRandom random(seed);
   Totals totals;
   for (int i = 0; i < rounds && ledger.failures().empty(); ++i, ++totals.rounds) {
@@ -189,7 +191,9 @@ int PowerCut(int rounds, std::uint64_t seed) {
     Ledger ledger;
     const auto mode = [&](int i) { return !sync || i % 2 == 0 ? CutMode::kDropAll : CutMode::kKeepSome; };
     const auto seed_of = [&](int i) { return seed + static_cast<std::uint64_t>(i); };
-    const auto arm = [&](int i) { return !sync || i % 4 < 2 || fs->CutAtSync(1 + static_cast<int>(seed_of(i) * 7919 % 80), mode(i), seed_of(i)).has_value(); };
+    const auto arm = [&](int i) {
+      return !sync || i % 4 < 2 || fs->CutAtSync(1 + static_cast<int>(seed_of(i) * 7919 % 80), mode(i), seed_of(i)).has_value();
+    };
     const auto cut = [&](int i) { return fs->Cut(mode(i), seed_of(i)).has_value(); };
     const Totals totals = Rounds(sync ? rounds : 5, seed, work.path() + "/store", sync, ledger, arm, cut);
     if (sync) return Report("power cut", totals, ledger, seed);

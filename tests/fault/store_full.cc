@@ -74,7 +74,8 @@ std::unique_ptr<store::Store> Open(const Tmpfs& disk) {
 std::string Key(int i) { return Cat("/k/", 100'000 + i); }
 Batch Put(const std::string& key, int size) {
   std::string value(static_cast<std::size_t>(size), 'v');
-  for (std::size_t i = 0; i < value.size(); ++i) value[i] = static_cast<char>(i * 2654435761u >> 13 ^ std::hash<std::string>{}(key) >> i % 23);   // does not compress
+  for (std::size_t i = 0; i < value.size(); ++i)
+    value[i] = static_cast<char>(i * 2654435761u >> 13 ^ std::hash<std::string>{}(key) >> i % 23);  // does not compress
   return {{}, {{key, Bytes(std::move(value))}}};
 }
 Batch Delete(const std::string& key) { return {{}, {{key, std::nullopt}}}; }
@@ -153,7 +154,8 @@ void FilledByItself() {
   for (int i = 0; i < fitted; ++i) Expect(SubmitAndWait(*s, Delete(Key(i))).has_value(), Cat("delete ", i, " of ", fitted));
   Expect(RecoversByItself(*s), "recovery by itself after deletions");
   for (int i = 0; i < fitted / 2; ++i) {
-    if (!SubmitAndWait(*s, Put(Key(i), 20'000))) Expect(RecoversByItself(*s) && SubmitAndWait(*s, Put(Key(i), 20'000)), "the deleted entries' space is usable again");
+    if (!SubmitAndWait(*s, Put(Key(i), 20'000)))
+      Expect(RecoversByItself(*s) && SubmitAndWait(*s, Put(Key(i), 20'000)), "the deleted entries' space is usable again");
   }
   Expect(Count(*s) >= static_cast<std::size_t>(fitted / 2), "what was put after the recovery is there");
   std::printf("disk full by itself: %d puts fitted, deleted, and it recovered\n", fitted);

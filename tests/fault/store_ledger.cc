@@ -7,7 +7,9 @@
 namespace skerry::fault_test {
 namespace {
 
-std::uint32_t Crc(std::string_view s) { return static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const unsigned char*>(s.data()), s.size())); }
+std::uint32_t Crc(std::string_view s) {
+  return static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const unsigned char*>(s.data()), s.size()));
+}
 int Number(std::string_view s) { return static_cast<int>(ParseInt(s).value_or(-1)); }
 
 }  // namespace
@@ -27,7 +29,8 @@ void Ledger::NoteRevision(store::Revision revision) {
   if (std::exchange(first_of_run_, false)) newest_before_run_ = newest_;
   ++acknowledged_;
   if (!revisions_.insert(revision).second) Fail(Cat("revision ", revision, " was answered twice"));
-  if (revision <= newest_before_run_) Fail(Cat("revision ", revision, " was used again: the previous run had reached ", newest_before_run_));
+  if (revision <= newest_before_run_)
+    Fail(Cat("revision ", revision, " was used again: the previous run had reached ", newest_before_run_));
   newest_ = std::max(newest_, revision);
 }
 
@@ -84,7 +87,8 @@ void Ledger::Line(std::string_view line) {
 }
 
 void Ledger::Replay(store::Revision revision, bool deleted, const std::string& key, std::uint32_t crc) {
-  if (revision < replayed_ || revision <= position_) Fail(Cat("the watch went back to revision ", revision, " from ", std::max(replayed_, position_)));
+  if (revision < replayed_ || revision <= position_)
+    Fail(Cat("the watch went back to revision ", revision, " from ", std::max(replayed_, position_)));
   if (revision > replayed_) replayed_keys_.clear();
   replayed_ = revision;
   if (!replayed_keys_.insert(key).second) Fail(Cat("the watch said revision ", revision, " of ", key, " twice"));

@@ -130,7 +130,9 @@ int RunWriters(const WriterArguments& a) {
   std::vector<std::thread> threads;
   threads.emplace_back([&] { WatchAndSay(**store, a.after); });
   for (int i = 0; i < a.writers; ++i) {
-    threads.emplace_back([&, i] { Writer(**store, i, a.first_sequence, static_cast<std::uint64_t>(a.first_sequence) * 1000 + static_cast<std::uint64_t>(i)).Run(); });
+    threads.emplace_back([&, i] {
+      Writer(**store, i, a.first_sequence, static_cast<std::uint64_t>(a.first_sequence) * 1000 + static_cast<std::uint64_t>(i)).Run();
+    });
   }
   for (std::thread& t : threads) t.join();   // until the process is killed
   return 0;

@@ -26,7 +26,8 @@ std::string CrcText(std::string_view text) {
 }
 
 std::unexpected<Error> NotUsable(const std::string& directory, std::string_view what, int err) {
-  return Fail(Code::kUnavailable, Cat("store ", directory, ": ", what, ": ", ::strerror(err), "; choose a directory that this user may write"));
+  return Fail(Code::kUnavailable,
+              Cat("store ", directory, ": ", what, ": ", ::strerror(err), "; choose a directory that this user may write"));
 }
 
 // A start that was killed may have left directories that exist but are not durable. What cannot be opened is not ours to have created.
@@ -45,10 +46,12 @@ Result<UniqueFd> TakeLock(const std::string& directory) {
     if (errno != EWOULDBLOCK) return NotUsable(directory, "cannot be locked", errno);
     char pid[32] = {};
     const ssize_t n = ::pread(fd.get(), pid, sizeof pid - 1, 0);
-    return Fail(Code::kUnavailable, Cat("store ", directory, ": in use by another instance (process ", n > 0 ? Trim(pid) : "unknown", "); stop it first"));
+    return Fail(Code::kUnavailable,
+                Cat("store ", directory, ": in use by another instance (process ", n > 0 ? Trim(pid) : "unknown", "); stop it first"));
   }
   const std::string pid = Cat(::getpid(), "\n");
-  if (::ftruncate(fd.get(), 0) == 0) static_cast<void>(::pwrite(fd.get(), pid.data(), pid.size(), 0));   // for people; may fail on a full disk
+  if (::ftruncate(fd.get(), 0) == 0)
+    static_cast<void>(::pwrite(fd.get(), pid.data(), pid.size(), 0));  // for people; may fail on a full disk
   return fd;
 }
 
@@ -91,7 +94,8 @@ Result<OpenedDirectory> OpenDirectory(const std::string& directory) {
   if (!format && format.error().code() == Code::kNotFound) {
     struct stat st;
     if (::stat((directory + "/db").c_str(), &st) == 0) {
-      return Fail(Code::kCorruption, Cat("store ", directory, ": an unfinished copy or a lost FORMAT file; restore a backup into an empty directory"));
+      return Fail(Code::kCorruption,
+                  Cat("store ", directory, ": an unfinished copy or a lost FORMAT file; restore a backup into an empty directory"));
     }
     out.state = DirectoryState::kCreating;
     if (auto r = WriteFormat(directory, out.state); !r) {
@@ -99,7 +103,8 @@ Result<OpenedDirectory> OpenDirectory(const std::string& directory) {
     }
     return out;
   }
-  if (!format) return Fail(Code::kUnavailable, Cat("store ", directory, ": ", format.error().message(), "; make it readable for this user"));
+  if (!format)
+    return Fail(Code::kUnavailable, Cat("store ", directory, ": ", format.error().message(), "; make it readable for this user"));
   Result<DirectoryState> state = DecodeFormat(*format);
   if (!state && state.error().code() == Code::kUnsupported) {
     return Fail(Code::kUnsupported, Cat("store ", directory, ": ", state.error().message(), "; start the version that wrote it"));
@@ -125,7 +130,7 @@ bool Ballast::Restore() {
   if (static_cast<std::int64_t>(fs.f_bavail) * static_cast<std::int64_t>(fs.f_frsize) < bytes_ + bytes_ / 4) return false;
   const UniqueFd fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return false;
-  if (::posix_fallocate(fd.get(), 0, bytes_) == 0 && ::fsync(fd.get()) == 0) return true;
+  if (::posix_fallocate(fd.get(), 0, bytes_) == 0) return true;   // a crash may lose it: the next start makes a new one
   Release();
   return false;
 }

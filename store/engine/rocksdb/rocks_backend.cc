@@ -32,7 +32,9 @@ class SilentLogger final : public rocksdb::Logger {
 };
 
 std::string_view NameOf(Backend::Health h) {
-  return h == Backend::Health::kGood ? "good" : h == Backend::Health::kLowSpace ? "low space: only deletions are taken" : "failing: no write is taken";
+  return h == Backend::Health::kGood       ? "good"
+         : h == Backend::Health::kLowSpace ? "low space: only deletions are taken"
+                                           : "failing: no write is taken";
 }
 
 rocksdb::Options DbOptions(bool create) {

@@ -56,7 +56,8 @@ void Overwrite(const std::string& path, std::string_view content) {
 TEST_CASE("a FORMAT file damaged or cut at any byte is refused and a newer version is named", "[store]") {
   const std::string good = EncodeFormat(DirectoryState::kReady);
   CHECK(good == "skerry-store 1 ready 6d84eb51\n");
-  for (const auto state : {DirectoryState::kCreating, DirectoryState::kReady, DirectoryState::kCopy}) CHECK(DecodeFormat(EncodeFormat(state)).value() == state);
+  for (const auto state : {DirectoryState::kCreating, DirectoryState::kReady, DirectoryState::kCopy})
+    CHECK(DecodeFormat(EncodeFormat(state)).value() == state);
   for (std::size_t i = 0; i < good.size(); ++i) {
     CHECK(DecodeFormat(good.substr(0, i)).error().code() == Code::kCorruption);
     std::string bad = good;

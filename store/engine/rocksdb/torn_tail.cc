@@ -53,7 +53,8 @@ std::optional<Fragment> FragmentAt(std::string_view log, std::size_t at) {
 // Would the log be merely cut short if it ended here? Then the header, or what it announces, reaches beyond the end.
 bool RunsOverEnd(std::string_view log, std::size_t at) {
   if (at + kHeaderSize > log.size()) return true;
-  const std::size_t length = static_cast<unsigned char>(log[at + 4]) | static_cast<std::size_t>(static_cast<unsigned char>(log[at + 5])) << 8;
+  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(log[at + i])); };
+  const std::size_t length = byte(4) | byte(5) << 8;
   return at + kHeaderSize + length > log.size() && log.size() / kBlockSize == at / kBlockSize;
 }
 
