@@ -1,0 +1,26 @@
+#pragma once
+#include <string>
+
+#include "core/base/context.h"
+#include "core/container/runtime.h"
+#include "core/json/value.h"
+
+namespace skerry::kube::node {
+
+// Runs a lifecycle handler (exec, httpGet, sleep) in or against a container; blocking until it ends or ctx does.
+// Errors carry what an event should say.
+Result<> RunHook(const Ctx& ctx, container::Runtime& runtime, const json::Value& handler, const json::Value& container, const std::string& container_id,
+                 const std::string& pod_ip);
+
+// The number of a port given by number or by one of the container's port names. kInvalid otherwise.
+Result<int> PortOf(const json::Value& port, const json::Value& container);
+
+struct HttpAnswer {
+  int status = 0;
+  std::string body;                    // at most 10 KiB
+};
+// One GET as kubelet does it for probes and hooks: no certificate check for HTTPS, redirects are answers, given headers.
+Result<HttpAnswer> HttpGet(const Ctx& ctx, const json::Value& action, const json::Value& container, const std::string& pod_ip);
+Result<> TcpConnect(const Ctx& ctx, const std::string& host, int port);
+
+}  // namespace skerry::kube::node

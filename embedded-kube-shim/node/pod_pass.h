@@ -1,0 +1,121 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "embedded-kube-shim/node/pod_worker.h"
+
+// One look at one pod: compares what should be with what the runtime has and takes the next steps. Nothing here survives the pass
+// except PodState, and that can be rebuilt from the runtime after a restart.
+namespace skerry::kube::node {
+
+inline constexpr const char* kPodController = "pod-worker";
+
+enum class Ending : std::uint8_t { kNone, kPreStop, kTerminating, kKilled };
+
+struct ContainerMemory {
+  Ending ending = Ending::kNone;
+  std::shared_ptr<std::atomic<bool>> pre_stop_done;
+  Clock::MonoTime kill_at{};                          // when TERM has had its time
+  bool post_start_failed = false;
+};
+
+struct PodState {
+  std::string uid;
+  Key key;
+  std::string sandbox_id;
+  int sandbox_attempt = 0;
+  std::string pod_ip;
+  bool adopted = false;                               // found running when the agent started
+  bool network_ready = false;
+  bool terminating = false;
+  Clock::MonoTime deadline{};                         // of the termination
+  std::string failed_reason, failed_message;
+  std::map<std::string, ContainerMemory> memory;      // by container id
+  std::map<std::string, int> crashes;                 // by container name, since its last long run
+  std::map<std::string, WaitReason> waiting;          // by container name
+  std::optional<Clock::Wall> renew_tokens;
+  bool final_status_written = false;
+};
+
+struct PassTools {
+  ImagePuller& puller;
+  Prober& prober;
+  const Lister& nodes;
+  const Lister& config_maps;
+  const Lister& secrets;
+  const Lister& services;
+  std::function<void(const Key&)> enqueue;
+};
+
+struct PassResult {
+  Outcome outcome;
+  bool removed = false;                               // nothing of the pod is left on this node
+};
+
+class PodPass {
+ public:
+  // `pod` null: the object is gone, end everything.
+  PodPass(const Ctx& ctx, const WorkerEnvironment& env, PassTools tools, std::shared_ptr<PodState> state, ObjectPtr pod);
+  Result<PassResult> Run();
+  PodView View() const;
+
+ private:
+  struct Attempt {
+    const json::Value* spec = nullptr;                // of the pod; null when it names no such container any more
+    ContainerKind kind = ContainerKind::kContainer;
+    container::ContainerStatus status;
+    int number = 0;
+  };
+
+  // pod_pass.cc
+  Result<> Load();
+  void BindSpecs();                                   // attempts point into the pod: after it changed
+  Result<PassResult> RunActive();
+  Result<PassResult> Finish();
+  Result<> WriteStatus();
+  Result<> RemoveEverything();
+  bool Overdue();
+  // pod_start.cc
+  Result<bool> Prepare();                             // volumes, sandbox, network; false: not yet
+  Result<> EnsureFiles();
+  Result<bool> EnsureSandbox();
+  Result<> RunInit(bool* done);
+  Result<> RunContainers();
+  Result<> StartIfDue(const json::Value& c, ContainerKind kind);
+  Result<> Start(const json::Value& c, ContainerKind kind, int attempt, const container::ImageInfo& image);
+  Result<> PrepareSubPaths(const json::Value& c, const Environment& env, ContainerInput* input);
+  void RunPostStart(const json::Value& c, const std::string& id);
+  void CheckRunning(const json::Value& c, ContainerKind kind);
+  void Trim(const std::string& name);
+  // pod_stop.cc
+  Result<> Terminate();
+  bool StopContainer(const Attempt& a, const json::Value* spec, std::chrono::seconds grace, std::string_view why);
+  void KillForRestart(const Attempt& a, const json::Value& c, std::string message);
+
+  Attempt* Latest(std::string_view name);
+  const Attempt* Previous(std::string_view name) const;
+  bool AnyAlive() const;
+  void Again(std::chrono::milliseconds after);
+  std::string FieldPath(const json::Value& c, ContainerKind kind) const;
+  std::string TerminationMessage(const Attempt& a) const;
+  const json::Value& Pod() const { return *pod_; }
+  Sources MakeSources() const;
+  StatusInput MakeInput();
+
+  const Ctx& ctx_;
+  const WorkerEnvironment& env_;
+  PassTools tools_;
+  std::shared_ptr<PodState> state_;
+  ObjectPtr pod_;
+  ObjectPtr node_;
+  PodPlace place_;
+  bool sandbox_ready_ = false;
+  std::map<std::string, std::vector<Attempt>, std::less<>> attempts_;   // by container name, oldest first
+  MountedVolumes volumes_;
+  Outcome outcome_;
+};
+
+}  // namespace skerry::kube::node

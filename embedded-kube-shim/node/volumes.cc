@@ -1,0 +1,210 @@
+#include "embedded-kube-shim/node/volumes.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include "core/base/files.h"
+#include "core/base/strings.h"
+#include "core/text/base64.h"
+#include "core/text/quantity.h"
+#include "embedded-kube-shim/controllers/pod_facts.h"
+#include "embedded-kube-shim/node/environment.h"
+
+namespace skerry::kube::node {
+namespace {
+
+constexpr std::int64_t kTokenSeconds = 3607;
+
+// Writes the files of one volume, from one source or several (projected).
+class PayloadBuilder {
+ public:
+  PayloadBuilder(const Ctx& ctx, const json::Value& pod, const Sources& sources, const TokenSource& tokens, MountedVolumes* out)
+      : ctx_(ctx), pod_(pod), sources_(sources), tokens_(tokens), out_(out) {}
+
+  volume::Payload payload;
+  unsigned default_mode = 0644;
+
+  Result<> AddMap(const json::Value& source, std::string_view name_field, bool secret) {
+    const std::string name(source[name_field].Str());
+    const ObjectPtr object = (secret ? sources_.secrets : sources_.config_maps).Get({std::string(Namespace(pod_)), name});
+    const bool optional = source["optional"].Bool();
+    if (!object) {
+      if (optional) return {};
+      return Fail(Code::kNotFound, Cat(secret ? "secret " : "configmap ", Quote(name), " not found"));
+    }
+    const auto items = source["items"].Items();
+    if (items.empty()) {
+      for (const json::Member& m : (*object)["data"].Members()) TRY_VOID(AddKey(m.key, m.value.Str(), secret, m.key, json::Value()));
+      for (const json::Member& m : (*object)["binaryData"].Members()) TRY_VOID(AddKey(m.key, m.value.Str(), true, m.key, json::Value()));
+      return {};
+    }
+    for (const json::Value& item : items) {
+      const std::string_view key = item["key"].Str();
+      const json::Value* text = (*object)["data"].Find(key);
+      const json::Value* binary = (*object)["binaryData"].Find(key);
+      if (!text && !binary) {
+        if (optional) continue;
+        return Fail(Code::kNotFound, Cat("references non-existent ", secret ? "secret" : "config", " key: ", key));
+      }
+      TRY_VOID(AddKey(key, text ? text->Str() : binary->Str(), secret || !text, item["path"].Str(), item["mode"]));
+    }
+    return {};
+  }
+
+  Result<> AddDownward(const json::Value& source) {
+    for (const json::Value& item : source["items"].Items()) {
+      std::string value;
+      if (item["fieldRef"].is_object()) {
+        TRY(value, FieldValue(pod_, item["fieldRef"]["fieldPath"].Str(), sources_));
+      } else {
+        TRY(value, ResourceValue(pod_, item["resourceFieldRef"], "", sources_));
+      }
+      Put(item["path"].Str(), std::move(value), item["mode"]);
+    }
+    return {};
+  }
+
+  Result<> AddToken(const json::Value& source) {
+    TRY(IssuedToken issued, tokens_(ctx_, pod_, source["audience"].Str(), source["expirationSeconds"].Int(kTokenSeconds)));
+    if (!out_->renew_at || issued.renew_at < *out_->renew_at) out_->renew_at = issued.renew_at;
+    Put(source["path"].Str(), std::move(issued.token), json::Value());
+    // Readable by the pod's user alone, unless a group was given the volume.
+    volume::File& file = payload[std::string(source["path"].Str())];
+    const json::Value& security = pod_["spec"]["securityContext"];
+    if (security["fsGroup"].is_int()) return {};
+    if (security["runAsUser"].is_int()) {
+      file.uid = security["runAsUser"].Int();
+      file.mode = 0600;
+    }
+    return {};
+  }
+
+ private:
+  Result<> AddKey(std::string_view, std::string_view value, bool base64, std::string_view path, const json::Value& mode) {
+    if (!base64) {
+      Put(path, std::string(value), mode);
+      return {};
+    }
+    TRY(std::string bytes, text::FromBase64(value));
+    Put(path, std::move(bytes), mode);
+    return {};
+  }
+
+  void Put(std::string_view path, std::string content, const json::Value& mode) {
+    payload[std::string(path)] = {std::move(content), static_cast<unsigned>(mode.Int(default_mode)), std::nullopt};
+  }
+
+  const Ctx& ctx_;
+  const json::Value& pod_;
+  const Sources& sources_;
+  const TokenSource& tokens_;
+  MountedVolumes* out_;
+};
+
+Result<> FillProjected(PayloadBuilder& builder, const json::Value& volume) {
+  for (const json::Value& source : volume["projected"]["sources"].Items()) {
+    if (source["configMap"].is_object()) TRY_VOID(builder.AddMap(source["configMap"], "name", false));
+    if (source["secret"].is_object()) TRY_VOID(builder.AddMap(source["secret"], "name", true));
+    if (source["downwardAPI"].is_object()) TRY_VOID(builder.AddDownward(source["downwardAPI"]));
+    if (source["serviceAccountToken"].is_object()) TRY_VOID(builder.AddToken(source["serviceAccountToken"]));
+  }
+  return {};
+}
+
+Result<std::string> SetUp(const Ctx& ctx, const json::Value& pod, const json::Value& volume, const std::string& directory, const Sources& sources,
+                          const TokenSource& tokens, MountedVolumes* out) {
+  const std::string name(volume["name"].Str());
+  volume::Request request;
+  const auto target = [&](const char* plugin) { request.target_dir = Cat(directory, "/volumes/", plugin, "/", name); };
+  const json::Value& group = pod["spec"]["securityContext"]["fsGroup"];
+  if (group.is_int()) request.fs_group = group.Int();
+  if (volume["emptyDir"].is_object()) {
+    target("empty-dir");
+    request.params["medium"] = volume["emptyDir"]["medium"].Str();
+    if (const json::Value* limit = volume["emptyDir"].Find("sizeLimit")) {
+      if (const auto q = text::Quantity::Parse(limit->Str())) request.params["size_bytes"] = std::to_string(q->Value());
+    }
+    return volume::EmptyDir().SetUp(ctx, request);
+  }
+  if (volume["hostPath"].is_object()) {
+    request.fs_group.reset();                     // the host's files keep their owner
+    request.params["path"] = volume["hostPath"]["path"].Str();
+    request.params["type"] = volume["hostPath"]["type"].Str();
+    return volume::HostPath().SetUp(ctx, request);
+  }
+  PayloadBuilder builder(ctx, pod, sources, tokens, out);
+  target("projected");
+  for (const char* kind : {"configMap", "secret", "downwardAPI", "projected"}) {
+    const json::Value& source = volume[kind];
+    if (!source.is_object()) continue;
+    builder.default_mode = static_cast<unsigned>(source["defaultMode"].Int(0644));
+    switch (kind[0]) {
+      case 'c': TRY_VOID(builder.AddMap(source, "name", false)); break;
+      case 's': TRY_VOID(builder.AddMap(source, "secretName", true)); break;
+      case 'd': TRY_VOID(builder.AddDownward(source)); break;
+      default: TRY_VOID(FillProjected(builder, volume)); break;
+    }
+    if (kind[0] == 's' || kind[0] == 'p') request.params["medium"] = "Memory";
+    request.payload = std::move(builder.payload);
+    return volume::Projected().SetUp(ctx, request);
+  }
+  std::string what = "of an unknown kind";
+  for (const json::Member& m : volume.Members()) {
+    if (m.key != "name") what = m.key;
+  }
+  return Fail(Code::kUnsupported, Cat("this node cannot mount a volume ", what));
+}
+
+std::vector<std::string> Entries(const std::string& directory) {
+  std::vector<std::string> out;
+  DIR* d = ::opendir(directory.c_str());
+  if (!d) return out;
+  while (const dirent* e = ::readdir(d)) {
+    const std::string_view name = e->d_name;
+    if (name != "." && name != "..") out.emplace_back(name);
+  }
+  ::closedir(d);
+  return out;
+}
+
+}  // namespace
+
+Result<MountedVolumes> SetUpVolumes(const Ctx& ctx, const json::Value& pod, const std::string& directory, const Sources& sources, const TokenSource& tokens) {
+  MountedVolumes out;
+  for (const json::Value& v : pod["spec"]["volumes"].Items()) {
+    auto path = SetUp(ctx, pod, v, directory, sources, tokens, &out);
+    if (!path) return std::unexpected(std::move(path.error()).Wrap(Cat("MountVolume.SetUp failed for volume ", Quote(v["name"].Str()), " ")));
+    out.paths[std::string(v["name"].Str())] = std::move(*path);
+  }
+  return out;
+}
+
+Result<> TearDownVolumes(const Ctx& ctx, const std::string& directory) {
+  volume::EmptyDir empty_dir;
+  volume::Projected projected;
+  for (volume::Plugin* plugin : {static_cast<volume::Plugin*>(&empty_dir), static_cast<volume::Plugin*>(&projected)}) {
+    const std::string base = Cat(directory, "/volumes/", plugin->name());
+    for (const std::string& name : Entries(base)) TRY_VOID(plugin->TearDown(ctx, base + "/" + name));
+    ::rmdir(base.c_str());
+  }
+  ::rmdir((directory + "/volumes").c_str());
+  return {};
+}
+
+std::set<std::string> ReferencedByVolumes(const json::Value& pod) {
+  std::set<std::string> out;
+  const auto add = [&](const char* kind, std::string_view name) {
+    if (!name.empty()) out.insert(Cat(kind, "/", name));
+  };
+  for (const json::Value& v : pod["spec"]["volumes"].Items()) {
+    add("configmaps", v["configMap"]["name"].Str());
+    add("secrets", v["secret"]["secretName"].Str());
+    for (const json::Value& s : v["projected"]["sources"].Items()) {
+      add("configmaps", s["configMap"]["name"].Str());
+      add("secrets", s["secret"]["name"].Str());
+    }
+  }
+  return out;
+}
+
+}  // namespace skerry::kube::node
