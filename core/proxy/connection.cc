@@ -209,14 +209,29 @@ net::Task<bool> Connection::Reach(bool fresh) {
   co_return true;
 }
 
+bool Connection::PickBackend(int attempt) {
+  tell_cookie_ = !route_->cookie.empty();
+  if (tell_cookie_ && attempt == 0) {
+    for (const HeaderView& h : request_.headers) {
+      if (!SameName(h.name, "cookie")) continue;
+      const auto value = CookieValue(h.value, route_->cookie);
+      if (value.empty() || !local_.upstreams.PickSticky(route_->pools, value, target_)) continue;
+      tell_cookie_ = false;
+      return true;
+    }
+  }
+  return local_.upstreams.Pick(route_->pools, target_);
+}
+
 net::Task<Connection::Outcome> Connection::Forward() {
+  route_->requests->Add();
   const bool idempotent = IsIdempotent();
   const auto body = in_.view().substr(request_.size);
   const auto here = body.substr(0, request_body_.Take(body));
   const bool replayable = request_body_.done();
   bool was_reached = false;
   for (int attempt = 0; attempt < kMaxAttempts && !request_body_.bad(); ++attempt) {
-    if (!local_.upstreams.Pick(route_->pools, target_)) {
+    if (!PickBackend(attempt)) {
       const Outcome done = co_await Reply(503, "Service Unavailable", "Cache-Control: no-cache\r\n", kUnavailable);
       co_return done;
     }
@@ -348,6 +363,10 @@ void Connection::ComposeResponse() {
     out_.append("Connection: close\r\n");
   } else if (request_.minor == 0) {
     out_.append("Connection: keep-alive\r\n");
+  }
+  if (tell_cookie_) {
+    out_.append("Set-Cookie: ").append(route_->cookie).append(1, '=').append(StickyValue(target_.address));
+    out_.append(tls_ ? "; path=/; HttpOnly; Secure; SameSite=None\r\n" : "; path=/; HttpOnly\r\n");
   }
   if (tls_ && !route_->hsts.empty()) AppendHeader(out_, "Strict-Transport-Security", route_->hsts);
   out_.append("\r\n");

@@ -91,6 +91,7 @@ class Connection {
   void ComposeResponse();
   void Release(bool reusable);
   bool IsIdempotent() const;
+  bool PickBackend(int attempt);
 
   const Options& options_;
   Counters& counters_;
@@ -112,7 +113,7 @@ class Connection {
   Body request_body_, response_body_;
   Target target_;
   std::unique_ptr<net::Stream> link_;
-  bool link_reused_ = false;
+  bool link_reused_ = false, tell_cookie_ = false;
   std::unique_ptr<Buffer> back_;
   ResponseHead response_;
   std::string out_;

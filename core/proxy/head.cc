@@ -146,6 +146,18 @@ bool IsHopByHop(std::string_view name, std::string_view connection) {
   return named && !SameName(name, "content-length") && !SameName(name, "transfer-encoding") && !SameName(name, "host");
 }
 
+std::string_view CookieValue(std::string_view header, std::string_view name) {
+  while (!header.empty()) {
+    const std::size_t end = header.find(';');
+    const auto pair = TrimBlanks(header.substr(0, end));
+    const std::size_t equals = pair.find('=');
+    if (equals != std::string_view::npos && pair.substr(0, equals) == name) return pair.substr(equals + 1);
+    if (end == std::string_view::npos) break;
+    header.remove_prefix(end + 1);
+  }
+  return {};
+}
+
 Parsed ParseRequest(std::string_view text, RequestHead& out, int& status) {
   status = 400;
   const std::size_t end = text.find("\r\n\r\n");

@@ -45,6 +45,9 @@ Parsed ParseResponse(std::string_view text, std::string_view method, ResponseHea
 bool IsHopByHop(std::string_view name, std::string_view connection);
 bool SameName(std::string_view a, std::string_view b);   // ASCII, any case
 
+// Value of one cookie in a Cookie header's value; empty when absent.
+std::string_view CookieValue(std::string_view header, std::string_view name);
+
 // Finds the end of a chunked body without changing a byte of it.
 class ChunkScanner {
  public:

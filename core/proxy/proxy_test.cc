@@ -184,6 +184,30 @@ TEST_CASE("a backend that refuses, or closes a kept connection, costs no request
   CHECK(mute.requests() >= 1);
 }
 
+TEST_CASE("with a cookie a client stays with its backend while that is there", "[net]") {
+  HttpBackend one([](HttpBackend::Request&) { return Ok("one"); }), two([](HttpBackend::Request&) { return Ok("two"); });
+  Fixture f;
+  Route route = RouteTo("", "a");
+  route.cookie = "stay";
+  f.Use({route});
+  f.Fill("a", {one.address(), two.address()});
+  const std::string first = Curl("-i " + f.Url());
+  const std::size_t at = first.find("Set-Cookie: stay=");
+  REQUIRE(at != std::string::npos);
+  CHECK(Has(first, "; path=/; HttpOnly\r\n"));
+  const std::string cookie = first.substr(at + 12, 21);
+  const std::string who = first.substr(first.size() - 3);
+  for (int i = 0; i < 6; ++i) {
+    const std::string again = Curl(Cat("-i -H 'Cookie: a=b; ", cookie, "' ", f.Url()));
+    CHECK(again.ends_with(who));
+    CHECK_FALSE(Has(again, "Set-Cookie"));
+  }
+  f.Fill("a", {who == "one" ? two.address() : one.address()});
+  const std::string moved = Curl(Cat("-i -H 'Cookie: ", cookie, "' ", f.Url()));
+  CHECK(moved.ends_with(who == "one" ? "two" : "one"));
+  CHECK(Has(moved, "Set-Cookie: stay="));
+}
+
 TEST_CASE("backends come and go under load and no request fails", "[net]") {
   Fixture f;
   f.Use({RouteTo("", "a")});

@@ -30,6 +30,7 @@ Table::Table(std::vector<Route> routes, std::shared_ptr<const net::TlsCertificat
   for (Route& r : routes_) {
     r.host = ToLower(r.host);
     if (r.path.empty()) r.path = "/";
+    r.requests = &telemetry::Metrics::Global().GetCounter("skerry_router_route_requests_total", "Requests by route", {{"route", r.name}});
   }
   for (const Route& r : routes_) {
     if (r.termination == Termination::kPassthrough) {

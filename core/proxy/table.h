@@ -10,6 +10,7 @@
 
 #include "core/base/strings.h"
 #include "core/net/tls.h"
+#include "core/telemetry/metrics.h"
 
 // What the proxy is told: which requests go to which pool.
 namespace skerry::proxy {
@@ -38,7 +39,9 @@ struct Route {
   std::string rewrite_prefix;                               // not empty: replaces the matched path
   std::chrono::milliseconds timeout{30'000};                // silence of the backend before and within its answer
   std::string hsts;                                         // Strict-Transport-Security value for answers over TLS
-  std::string name;                                         // for logs
+  std::string name;                                         // for metrics: "route/<namespace>/<name>"
+  std::string cookie;                                       // not empty: a client stays with its backend by a cookie of this name
+  telemetry::Counter* requests = nullptr;                   // by name; filled in by Table
 };
 
 struct Backend {

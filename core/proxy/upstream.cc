@@ -15,6 +15,17 @@ std::string Key(const Pool& pool, const std::string& address) {
 }
 }  // namespace
 
+std::string StickyValue(std::string_view address) {
+  std::uint64_t h = 14695981039346656037ULL;   // FNV-1a and a final mix
+  for (const char c : address) h = (h ^ static_cast<std::uint8_t>(c)) * 1099511628211ULL;
+  h ^= h >> 31;
+  h *= 0x9e3779b97f4a7c15ULL;
+  h ^= h >> 32;
+  std::string out(16, '0');
+  for (auto at = out.rbegin(); at != out.rend(); ++at, h >>= 4) *at = "0123456789abcdef"[h & 15];
+  return out;
+}
+
 void Upstreams::SetPool(const std::string& id, const Pool& pool) {
   PoolState& state = pools_[id];
   const bool same_speech = state.pool.tls == pool.tls && state.pool.server_name == pool.server_name;
@@ -100,6 +111,20 @@ bool Upstreams::PickByHash(const std::vector<WeightedPool>& pools, std::size_t h
     if (IsDown(b.address) && tried + 1 < backends.size()) continue;
     Fill(*state, b, out);
     return true;
+  }
+  return false;
+}
+
+bool Upstreams::PickSticky(const std::vector<WeightedPool>& pools, std::string_view cookie, Target& out) {
+  for (const WeightedPool& p : pools) {
+    const auto at = pools_.find(p.pool);
+    if (at == pools_.end()) continue;
+    for (const Backend& b : at->second.pool.backends) {
+      if (StickyValue(b.address) != cookie) continue;
+      if (IsDown(b.address)) return false;
+      Fill(at->second, b, out);
+      return true;
+    }
   }
   return false;
 }

@@ -20,6 +20,9 @@ struct Target {
   std::string server_name;
 };
 
+// What a cookie says of a backend: nothing about its address can be read from it, and it is the same on every shard and after a restart.
+std::string StickyValue(std::string_view address);
+
 // The backends as one shard knows them, with the connections it keeps open to them. No locks: everything runs on the shard.
 class Upstreams {
  public:
@@ -34,6 +37,8 @@ class Upstreams {
   bool Pick(const std::vector<WeightedPool>& pools, Target& out);
   // The same for a client that should stay where it was: by hash.
   bool PickByHash(const std::vector<WeightedPool>& pools, std::size_t hash, Target& out);
+  // The backend that a cookie names; false: it is none of these, or refused lately.
+  bool PickSticky(const std::vector<WeightedPool>& pools, std::string_view cookie, Target& out);
   void MarkDown(const std::string& address);
 
   std::unique_ptr<net::Stream> TakeIdle(const std::string& key);   // null: none that is still good

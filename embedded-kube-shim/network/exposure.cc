@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/base/strings.h"
+#include "core/proxy/upstream.h"
 #include "core/text/base64.h"
 #include "core/text/duration.h"
 
@@ -188,6 +189,12 @@ Verdict Builder::AddRoute(const json::Value& route) {
   add(spec["to"], 100);
   for (const json::Value& other : spec["alternateBackends"].Items()) add(other, 100);
   if (const auto timeout = TimeoutOf(route)) r.timeout = *timeout;
+  // As the stock router: HTTP routes keep a client with its backend unless told otherwise.
+  if (r.termination != proxy::Termination::kPassthrough && Annotation(route, "haproxy.router.openshift.io/disable_cookies") != "true") {
+    const auto wanted = Annotation(route, "router.openshift.io/cookie_name");
+    const bool good = !wanted.empty() && wanted.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == std::string_view::npos;
+    r.cookie = good ? std::string(wanted) : proxy::StickyValue(r.name);
+  }
   r.hsts = Annotation(route, "haproxy.router.openshift.io/hsts_header");
   if (r.hsts.find_first_of("\r\n") != std::string::npos) r.hsts.clear();
   r.rewrite_prefix = Annotation(route, "haproxy.router.openshift.io/rewrite-target");
