@@ -97,6 +97,7 @@ std::span<const NamedCall> ServiceCalls();
 std::span<const NamedCall> CoreCalls();
 std::span<const NamedCall> StorageCalls();
 std::span<const NamedCall> WorkloadCalls();
+std::span<const NamedCall> BatchCalls();
 std::span<const NamedCall> OtherCalls();
 
 // Shared checks of metadata.

@@ -39,6 +39,7 @@ void CheckPersistentVolumeSpec(Run& run, const Node& spec, bool is_inline);
 void CheckPersistentVolumeSources(Run& run, const Node& spec);
 void CheckLoadBalancerIngress(Run& run, const Node& ingress, bool with_mode);
 std::string RenderPort(const Node& service_port);           // upstream's internal ServicePort
+void CheckDomainPath(Run& run, const Node& at);             // "acme.io/foo"
 bool MatchesSelector(const json::Value& selector, const json::Value& labels);
 void CheckPositiveIntOrPercent(Run& run, const Node& at);
 void CheckNotMoreThan100Percent(Run& run, const Node& at);

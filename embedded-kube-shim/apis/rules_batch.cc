@@ -1,0 +1,327 @@
+#include <algorithm>
+#include <functional>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/apis/cron.h"
+#include "embedded-kube-shim/apis/rules_shared.h"
+
+namespace skerry::kube::rules {
+namespace {
+
+using json::Value;
+
+// "1,3-5": the number of indexes, or what is wrong with the text.
+std::int64_t CountIndexes(std::string_view text, std::int64_t completions, std::string& error) {
+  std::int64_t total = 0, previous = -1;
+  if (text.empty()) return 0;
+  for (std::string_view interval : Split(text, ',')) {
+    const auto parts = Split(interval, '-');
+    if (parts.size() > 2) {
+      error = Cat("the fragment ", Quote(interval), " violates the requirement that an index interval can have at most two parts separated by '-'");
+      return 0;
+    }
+    std::int64_t bounds[2] = {0, 0};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const auto number = ParseInt(parts[i]);
+      if (!number) {
+        error = Cat("cannot convert string to integer for index: ", Quote(parts[i]));
+        return 0;
+      }
+      if (*number >= completions) {
+        error = Cat("too large index: ", Quote(parts[i]));
+        return 0;
+      }
+      bounds[i] = *number;
+    }
+    if (parts.size() == 1) bounds[1] = bounds[0];
+    if (bounds[0] <= previous) {
+      error = Cat("non-increasing order, previous: ", previous, ", current: ", bounds[0]);
+      return 0;
+    }
+    if (parts.size() == 2 && bounds[1] <= bounds[0]) {
+      error = Cat("non-increasing order, previous: ", bounds[0], ", current: ", bounds[1]);
+      return 0;
+    }
+    total += bounds[1] - bounds[0] + 1;
+    previous = bounds[1];
+  }
+  return total;
+}
+
+void CheckDomainPrefixedPath(Run& run, const Node& at) {
+  const std::string_view text = at->Str();
+  if (text.empty()) return run.Required(at);
+  const auto slash = text.find('/');
+  if (slash == text.npos || slash == 0 || slash + 1 == text.size()) return run.Invalid(at, "must be a domain-prefixed path (such as \"acme.io/foo\")");
+  const std::string_view host = text.substr(0, slash), path = text.substr(slash + 1);
+  for (const std::string& message : format::Dns1123Subdomain(host)) run.Invalid(at, Quote(host), message);
+  if (path.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/-._~%!$&'()*+,;=:") != path.npos)
+    run.Invalid(at, Quote(path), "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')");
+}
+
+void CheckIndexed(Run& run, const Node& spec) {
+  const Node parallelism = spec["parallelism"], completions = spec["completions"], failed = spec["maxFailedIndexes"], per_index = spec["backoffLimitPerIndex"];
+  if (spec.Str("completionMode") != "Indexed") {
+    if (!per_index->is_null()) run.Invalid(per_index, "requires indexed completion mode");
+    if (!failed->is_null()) run.Invalid(failed, "requires indexed completion mode");
+    return;
+  }
+  if (completions->is_null()) run.Required(completions, "when completion mode is Indexed");
+  if (parallelism->Int() > 100000) run.Invalid(parallelism, "must be less than or equal to 100000 when completion mode is Indexed");
+  if (!completions->is_null() && failed->Int() > completions->Int()) run.Invalid(failed, "must be less than or equal to completions");
+  if (failed->Int() > 100000) run.Invalid(failed, "must be less than or equal to 100000");
+  if (completions->Int() <= 100000 || per_index->is_null()) return;
+  if (failed->is_null()) run.Required(failed, "must be specified when completions is above 100000");
+  constexpr const char* kText = "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index";
+  if (parallelism->Int() > 10000) run.Invalid(parallelism, kText);
+  if (failed->Int() > 10000) run.Invalid(failed, kText);
+}
+
+void CheckExitCodes(Run& run, const Node& spec, const Node& codes) {
+  if (const std::string_view op = codes.Str("operator"); op.empty()) run.Required(codes["operator"], "valid values: [\"In\" \"NotIn\"]");
+  else run.Enum(codes["operator"], {"In", "NotIn"});
+  if (const Node name = codes["containerName"]; !name->is_null()) {
+    bool known = false;
+    for (std::string_view list : {"containers", "initContainers"})
+      for (const Value& container : spec->At({"template", "spec", list}).Items()) known = known || container["name"].Str() == name->Str();
+    if (!known) run.Invalid(name, "must be one of the container or initContainer names in the pod template");
+  }
+  const Node values = codes["values"];
+  if (values.size() == 0) run.Invalid(values, RenderJson(values.schema, *values), "at least one value is required");
+  else if (values.size() > 255) run.TooMany(values, 255);
+  bool ordered = true;
+  std::set<std::int64_t> seen;
+  std::int64_t previous = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::int64_t code = values->Items()[i].Int();
+    if (codes.Str("operator") == "In" && code == 0) run.Invalid(values.At(i), "must not be 0 for the In operator");
+    if (!seen.insert(code).second) run.Duplicate(values.At(i));
+    if (i > 0 && code < previous) ordered = false;
+    previous = code;
+  }
+  if (!ordered) run.Invalid(values, RenderJson(values.schema, *values), "must be ordered");
+}
+
+void CheckFailurePolicy(Run& run, const Node& spec) {
+  const Node policy = spec["podFailurePolicy"];
+  if (policy->is_null()) return;
+  const Node rules = policy["rules"];
+  if (rules.size() > 20) run.TooMany(rules, 20);
+  for (const Node& rule : rules.Items()) {
+    const std::string_view action = rule.Str("action");
+    if (action.empty()) run.Required(rule["action"], "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]");
+    else if (action == "FailIndex" && spec["backoffLimitPerIndex"]->is_null()) run.Invalid(rule["action"], "requires the backoffLimitPerIndex to be set");
+    else run.Enum(rule["action"], {"Count", "FailIndex", "FailJob", "Ignore"});
+    const Node codes = rule["onExitCodes"], conditions = rule["onPodConditions"];
+    if (!codes->is_null()) CheckExitCodes(run, spec, codes);
+    if (conditions.size() > 0) {
+      if (conditions.size() > 20) run.TooMany(conditions, 20);
+      for (const Node& condition : conditions.Items()) {
+        run.Format(condition["type"], format::QualifiedName);
+        if (condition.Str("status").empty()) run.Required(condition["status"], "valid values: [\"False\" \"True\" \"Unknown\"]");
+        else run.Enum(condition["status"], {"False", "True", "Unknown"});
+      }
+    }
+    if (!codes->is_null() && conditions.size() > 0) run.Add(FieldErrorType::kInvalid, rule.path, "", "specifying both OnExitCodes and OnPodConditions is not supported");
+    if (codes->is_null() && conditions.size() == 0) run.Add(FieldErrorType::kInvalid, rule.path, "", "specifying one of OnExitCodes and OnPodConditions is required");
+  }
+}
+
+void CheckSuccessPolicy(Run& run, const Node& spec) {
+  const Node policy = spec["successPolicy"];
+  if (policy->is_null()) return;
+  if (spec.Str("completionMode") != "Indexed") return run.Invalid(policy, RenderInternal(policy.schema, *policy), "requires indexed completion mode");
+  const Node rules = policy["rules"];
+  const std::int64_t completions = (*spec)["completions"].Int();
+  if (rules.size() == 0) run.Required(rules, "at least one rules must be specified when the successPolicy is specified");
+  if (rules.size() > 20) run.TooMany(rules, 20);
+  for (const Node& rule : rules.Items()) {
+    const Node count = rule["succeededCount"], indexes = rule["succeededIndexes"];
+    if (count->is_null() && indexes->is_null()) run.Required(rule, "at least one of succeededCount or succeededIndexes must be specified");
+    std::int64_t total = 0;
+    if (!indexes->is_null()) {
+      if (indexes->Str().size() > 65536) run.TooLong(indexes, 65536);
+      std::string error;
+      total = CountIndexes(indexes->Str(), completions, error);
+      if (!error.empty()) run.Invalid(indexes, Cat("error parsing succeededIndexes: ", error));
+    }
+    if (count->is_null()) continue;
+    run.NonNegative(count);
+    if (count->Int() > completions) run.Invalid(count, Cat("must be less than or equal to ", completions, " (the number of specified completions)"));
+    if (!indexes->is_null() && count->Int() > total)
+      run.Invalid(count, Cat("must be less than or equal to ", total, " (the number of indexes in the specified succeededIndexes field)"));
+  }
+}
+
+void CheckJobSpec(Run& run, const Node& spec) {
+  for (std::string_view field : {"parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes"})
+    if (!spec[field]->is_null()) run.NonNegative(spec[field]);
+  if (!spec["maxFailedIndexes"]->is_null() && spec["backoffLimitPerIndex"]->is_null()) run.Required(spec["backoffLimitPerIndex"], "when maxFailedIndexes is specified");
+  if (const Node manager = spec["managedBy"]; !manager->is_null()) {
+    CheckDomainPrefixedPath(run, manager);
+    if (manager->Str().size() > 63) run.TooLong(manager, 63);
+  }
+  if (const Node mode = spec["completionMode"]; !mode->is_null() && mode->Str() != "NonIndexed" && mode->Str() != "Indexed") run.NotSupported(mode, {"NonIndexed", "Indexed"});
+  CheckIndexed(run, spec);
+  CheckFailurePolicy(run, spec);
+  CheckSuccessPolicy(run, spec);
+  if (const Node replacement = spec["podReplacementPolicy"]; !replacement->is_null()) {
+    if (!spec["podFailurePolicy"]->is_null()) run.Enum(replacement, {"Failed"});
+    else run.Enum(replacement, {"Failed", "TerminatingOrFailed"});
+  }
+  CheckPodTemplate(run, spec["template"]);
+  const Node restart = spec["template"]["spec"]["restartPolicy"];
+  if (restart->Str() == "Always" || restart->Str().empty()) run.Required(restart, "valid values: \"OnFailure\", \"Never\"");
+  else if (restart->Str() != "OnFailure" && restart->Str() != "Never") run.NotSupported(restart, {"OnFailure", "Never"});
+  else if (!spec["podFailurePolicy"]->is_null() && restart->Str() != "Never") run.Invalid(restart, "only \"Never\" is supported when podFailurePolicy is specified");
+}
+
+void CheckSelectorOfJob(Run& run, const Node& spec) {
+  const Node selector = spec["selector"], labels = spec["template"]["metadata"]["labels"];
+  if (selector->is_null()) run.Required(selector);
+  else CheckSelector(run, selector);
+  // Upstream converts first: what cannot be a selector matches nothing it complains about.
+  if (!selector->is_null() && !MatchesSelector(*selector, *labels)) run.Invalid(labels, RenderJson(labels.schema, *labels), "`selector` does not match template `labels`");
+}
+
+void CheckGenerated(Run& run, const Node& job) {
+  const Node spec = job["spec"], selector = spec["selector"];
+  if ((*spec)["manualSelector"].Bool() || selector->is_null()) return;
+  const std::string name(job["metadata"].Str("name")), uid(job["metadata"].Str("uid"));
+  const Node labels = spec["template"]["metadata"]["labels"];
+  if (uid.empty()) run.Required(job["metadata"]["uid"]);
+  const bool prefixed = !run.updating() || (*labels.old)["batch.kubernetes.io/controller-uid"].is_string();
+  const auto require = [&](std::string_view key, const std::string& want) {
+    const Value* value = labels->Find(key);
+    if (!value) run.Required(labels.Key(key), Cat("must be '", want, "'"));
+    else if (value->Str() != want) run.Add(FieldErrorType::kInvalid, labels.Key(key).path, RenderJson(labels.schema, *labels), Cat("must be '", want, "'"));
+  };
+  require("controller-uid", uid);
+  require("job-name", name);
+  Value generated = Value::Object();
+  generated.Set("controller-uid") = Value(uid);
+  generated.Set("job-name") = Value(name);
+  if (prefixed) {
+    require("batch.kubernetes.io/controller-uid", uid);
+    require("batch.kubernetes.io/job-name", name);
+    generated.Set("batch.kubernetes.io/controller-uid") = Value(uid);
+    generated.Set("batch.kubernetes.io/job-name") = Value(name);
+  }
+  if (!MatchesSelector(*selector, generated)) run.Invalid(selector, "`selector` not auto-generated");
+}
+
+void JobUpdate(Run& run, const Node& job) {
+  const Node spec = job["spec"], completions = spec["completions"];
+  if (!SameValue(*completions, *completions.old)) {
+    if (spec.Str("completionMode") != "Indexed") run.Invalid(completions, "field is immutable");
+    else if (!SameValue(*completions, (*spec)["parallelism"])) run.Invalid(completions, "can only be modified in tandem with spec.parallelism");
+  }
+  run.Immutable(spec["selector"]);
+  const Node pod_template = spec["template"];
+  const bool suspended = (*spec.old)["suspend"].Bool();
+  Value now = pod_template->Clone(), before = pod_template.old->Clone();
+  if (suspended)
+    for (Value* value : {&now, &before}) {
+      if (Value* metadata = value->Find("metadata")) metadata->Erase("labels"), metadata->Erase("annotations");
+      Value& pod = value->Set("spec");
+      for (std::string_view field : {"nodeSelector", "tolerations", "schedulingGates"}) pod.Erase(field);
+      if (Value* affinity = pod.Find("affinity")) {
+        affinity->Erase("nodeAffinity");
+        if (affinity->size() == 0) pod.Erase("affinity");
+      }
+      for (std::string_view list : {"containers", "initContainers"})
+        if (Value* containers = pod.Find(list); containers && containers->is_array())
+          for (Value& container : containers->MutableItems()) container.Erase("resources");
+    }
+  if (!SameValue(now, before)) run.Invalid(pod_template, RenderInternal(pod_template.schema, *pod_template), "field is immutable");
+  for (std::string_view field : {"completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"}) run.Immutable(spec[field]);
+}
+
+void Job(Run& run, const Node& job) {
+  const Node spec = job["spec"];
+  CheckGenerated(run, job);
+  CheckJobSpec(run, spec);
+  CheckSelectorOfJob(run, spec);
+  if (spec.Str("completionMode") == "Indexed" && (*spec)["completions"].Int() > 0) {
+    const std::string last = Cat(job["metadata"].Str("name"), "-", (*spec)["completions"].Int() - 1);
+    for (const std::string& message : format::Dns1123Label(last)) (void)message, run.Invalid(job["metadata"]["name"], Cat("will not able to create pod with invalid DNS label: ", last));
+  }
+  if (!run.updating()) return;
+  for (const NamedCall& call : MetaCalls())
+    if (call.name == "MetaUpdate") call.call(run, job["metadata"]);
+  CheckJobSpec(run, spec);
+  JobUpdate(run, job);
+}
+
+void JobStatus(Run& run, const Node& job) {
+  const Node status = job["status"];
+  for (std::string_view field : {"active", "succeeded", "failed", "ready", "terminating"})
+    if (!status[field]->is_null()) run.NonNegative(status[field]);
+  std::set<std::string> seen;
+  for (std::string_view list : {"succeeded", "failed"})
+    for (const Node& uid : status["uncountedTerminatedPods"][list].Items()) {
+      if (uid->Str().empty()) run.Invalid(uid, "must not be empty");
+      else if (!seen.insert(std::string(uid->Str())).second) run.Duplicate(uid);
+    }
+  const auto is_true = [](const Value& from, std::string_view type) {
+    for (const Value& condition : from["conditions"].Items())
+      if (condition["type"].Str() == type && condition["status"].Str() == "True") return true;
+    return false;
+  };
+  const auto now = [&](std::string_view type) { return is_true(*status, type); };
+  const auto before = [&](std::string_view type) { return is_true(*status.old, type); };
+  const auto refuse = [&](const char* text) { run.Add(FieldErrorType::kInvalid, status.path + ".conditions", "", text); };
+  if (now("Complete") && now("Failed")) refuse("cannot set Complete=True and Failed=true conditions");
+  if (now("Complete") && now("FailureTarget")) refuse("cannot set Complete=True and FailureTarget=true conditions");
+  if (now("SuccessCriteriaMet") && now("Failed")) refuse("cannot set SuccessCriteriaMet=True and Failed=true conditions");
+  if (now("SuccessCriteriaMet") && now("FailureTarget")) refuse("cannot set SuccessCriteriaMet=True and FailureTarget=true conditions");
+  for (std::string_view type : {"Failed", "Complete", "FailureTarget"})
+    if (before(type) && !now(type)) run.Add(FieldErrorType::kInvalid, status.path + ".conditions", "", Cat("cannot disable the terminal ", type, "=True condition"));
+  if (before("SuccessCriteriaMet") && !now("SuccessCriteriaMet")) refuse("cannot disable the SuccessCriteriaMet=True condition");
+}
+
+void CheckTimeZone(Run& run, const Node& zone) {
+  if (zone->is_null() || (run.updating() && SameValue(*zone, *zone.old))) return;
+  const std::string_view name = zone->Str();
+  if (name.empty()) return run.Invalid(zone, "timeZone must be nil or non-empty string");
+  for (std::string_view part : Split(name, '/')) {
+    const bool ok = !part.empty() && part.size() <= 14 && part != "." && part != ".." && part[0] != '-' &&
+                    part.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-_0123456789+") == part.npos;
+    if (!ok) return run.Invalid(zone, Cat("unknown time zone ", name));
+  }
+  if (EqualsIgnoreCase(name, "Local")) return run.Invalid(zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
+  if (!cron::IsTimeZone(name)) run.Invalid(zone, Cat("unknown time zone ", name));
+}
+
+void CronJob(Run& run, const Node& object) {
+  const Node spec = object["spec"], schedule = spec["schedule"];
+  if (schedule->Str().empty()) run.Required(schedule);
+  else {
+    if (const std::string error = cron::CheckSchedule(schedule->Str()); !error.empty()) run.Invalid(schedule, error);
+    const bool zoned = schedule->Str().find("TZ") != std::string_view::npos, was = schedule.old->Str().find("TZ") != std::string_view::npos;
+    if (zoned && !(run.updating() && was)) run.Invalid(schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
+    else if (zoned && !spec["timeZone"]->is_null()) run.Invalid(schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule");
+  }
+  if (!spec["startingDeadlineSeconds"]->is_null()) run.NonNegative(spec["startingDeadlineSeconds"]);
+  CheckTimeZone(run, spec["timeZone"]);
+  if (spec.Str("concurrencyPolicy").empty()) run.Required(spec["concurrencyPolicy"]);
+  else run.Enum(spec["concurrencyPolicy"], {"Allow", "Forbid", "Replace"});
+  const Node job = spec["jobTemplate"]["spec"];
+  CheckJobSpec(run, job);
+  if (!job["selector"]->is_null()) run.Invalid(job["selector"], "`selector` will be auto-generated");
+  if (const Node manual = job["manualSelector"]; manual->Bool()) run.NotSupported(manual, {"nil", "false"});
+  for (std::string_view field : {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"})
+    if (!spec[field]->is_null()) run.NonNegative(spec[field]);
+  if (!run.updating() && object["metadata"].Str("name").size() > 52) run.Invalid(object["metadata"]["name"], "must be no more than 52 characters");
+}
+
+}  // namespace
+
+void CheckDomainPath(Run& run, const Node& at) { CheckDomainPrefixedPath(run, at); }
+
+std::span<const NamedCall> BatchCalls() {
+  static constexpr NamedCall kCalls[] = {{"Job", Job}, {"JobStatus", JobStatus}, {"CronJob", CronJob}};
+  return kCalls;
+}
+
+}  // namespace skerry::kube::rules
