@@ -84,7 +84,8 @@ void PodLevelRequests(Value& spec) {
     const text::Quantity total = TotalRequests(spec, limit.key, found);
     requests.Set(limit.key) = found && !limit.key.starts_with("hugepages-") ? Value(total.Canonical()) : limit.value.Clone();
   }
-  for (const Value& container : Value(spec["containers"].Clone()).Items()) {
+  const Value containers = spec["containers"].Clone();
+  for (const Value& container : containers.Items()) {
     for (const json::Member& request : container.At({"resources", "requests"}).Members()) {
       if (!OnPodLevel(request.key) || request.key.starts_with("hugepages-")) continue;
       Value& requests = spec.Set("resources").Set("requests");

@@ -98,6 +98,7 @@ std::span<const NamedCall> CoreCalls();
 std::span<const NamedCall> StorageCalls();
 std::span<const NamedCall> WorkloadCalls();
 std::span<const NamedCall> BatchCalls();
+std::span<const NamedCall> NetworkCalls();
 std::span<const NamedCall> OtherCalls();
 
 // Shared checks of metadata.

@@ -201,16 +201,8 @@ void StorageOs(Run& run, const Node&, const Node& source) {
   }
 }
 
-bool CheckDriver(Run& run, const Node& at) {
-  const std::string_view name = at->Str();
-  if (name.empty()) return run.Required(at), false;
-  if (name.size() > 63) run.TooLong(at, 63);
-  for (const std::string& message : format::Dns1123Subdomain(ToLower(name))) run.Invalid(at, message);
-  return true;
-}
-
 void InlineCsi(Run& run, const Node&, const Node& source) {
-  CheckDriver(run, source["driver"]);
+  CheckCsiDriverName(run, source["driver"]);
   const Node secret = source["nodePublishSecretRef"];
   if (secret->is_null()) return;
   if (secret.Str("name").empty()) return run.Required(secret["name"]);
@@ -338,7 +330,7 @@ void LocalPv(Run& run, const Node& spec, const Node& source) {
 }
 
 void CsiPv(Run& run, const Node&, const Node& source) {
-  CheckDriver(run, source["driver"]);
+  CheckCsiDriverName(run, source["driver"]);
   Require(run, source, {"volumeHandle"});
   for (std::string_view reference : {"controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"}) {
     const Node secret = source[reference];
