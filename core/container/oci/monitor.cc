@@ -41,6 +41,15 @@ int ReadPid(const std::string& path) {
   return text ? static_cast<int>(ParseInt(Trim(*text)).value_or(0)) : 0;
 }
 
+std::string Unquote(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    out += text[i];
+  }
+  return out;
+}
+
 // Writes to a fifo that somebody reads; fails at once when nobody does.
 Result<> WriteFifo(const std::string& path, std::string_view text) {
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
@@ -65,7 +74,7 @@ std::string RuntimeMessage(std::string_view log) {
     std::string error;
     std::string text(line);
     if (line.starts_with('{') && json::Value::Parse(line, &value, &error)) text = value["msg"].Str();
-    else if (const std::size_t at = line.find("msg=\""); at != std::string_view::npos) text = line.substr(at + 5, line.rfind('"') - at - 5);
+    else if (const std::size_t at = line.find("msg=\""); at != std::string_view::npos) text = Unquote(line.substr(at + 5, line.rfind('"') - at - 5));
     if (!out.empty()) out += "; ";
     out += text;
     if (out.size() > 4096) break;

@@ -53,7 +53,7 @@ Tar& Tar::Add(const std::string& name, char type, const std::string& link, const
 Tar& Tar::File(const std::string& name, const std::string& content, const Options& o) { return Add(name, '0', "", content, o); }
 Tar& Tar::Directory(const std::string& name, unsigned mode) { return Add(name, '5', "", "", Options{.mode = mode}); }
 Tar& Tar::Symlink(const std::string& name, const std::string& target) { return Add(name, '2', target, "", Options{.mode = 0777}); }
-Tar& Tar::HardLink(const std::string& name, const std::string& target) { return Add(name, '1', target, "", Options{}); }
+Tar& Tar::HardLink(const std::string& name, const std::string& target) { return Add(name, '1', target, "", Options{.mode = 0755}); }
 Tar& Tar::Device(const std::string& name, int major, int minor) { return Add(name, '3', "", "", Options{}, major, minor); }
 std::string Tar::Finish() const { return out_ + std::string(1024, '\0'); }
 
