@@ -84,7 +84,7 @@ class Ownerships {
       own->second.fields = own->second.fields.Difference(Stripped());
       if (own->second.fields.empty()) managers.fields.erase(own);
     }
-    if (compare.Same()) return {};
+    if (merged == live) return {};   // another order of list elements is a change, too
     managers.times[id] = ManagerTime(info_.now);
     return merged;
   }
@@ -358,7 +358,10 @@ Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Va
   if (!conflicts.empty()) return std::unexpected(ConflictStatus(conflicts));
   Value object = result ? std::move(*result) : live ? live->Clone() : applied.Clone();
   Ownerships::RemoveManaged(object);
-  if (!def.custom) SortRawObjects(schema, object);
+  if (!def.custom) {
+    SortRawObjects(schema, object);
+    CoerceIntegers(schema, object);
+  }
   if (info.manager == "kubectl") SyncLastApplied(object, applied);
   SetManaged(object, after);
   return object;

@@ -410,6 +410,7 @@ Result<json::Value> StrategicMerge(SchemaPtr schema, const json::Value& original
     return std::unexpected(InvalidError("", "", "", errors));
   }
   SortRawObjects(schema, merged);
+  CoerceIntegers(schema, merged);
   return merged;
 }
 

@@ -1,6 +1,7 @@
 #include "embedded-kube-shim/api/typed_value.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "core/base/strings.h"
@@ -376,6 +377,20 @@ void SortRawObjects(SchemaPtr schema, Value& value) {
     return;
   }
   for (auto& member : value.MutableMembers()) SortRawObjects(FieldOf(schema, member.key).type, member.value);
+}
+
+void CoerceIntegers(SchemaPtr schema, Value& value) {
+  if (!schema) return;
+  if (value.kind() == Value::Kind::kDouble) {
+    const double number = value.Double();
+    const bool fits = number == std::trunc(number) && std::fabs(number) < 9.2e18;
+    if ((schema->type == Type::kInt32 || schema->type == Type::kInt64) && fits) value = Value(static_cast<std::int64_t>(number));
+  } else if (value.is_array()) {
+    if (SchemaPtr item = ElementOf(schema))
+      for (auto& element : value.MutableItems()) CoerceIntegers(item, element);
+  } else if (value.is_object()) {
+    for (auto& member : value.MutableMembers()) CoerceIntegers(FieldOf(schema, member.key).type, member.value);
+  }
 }
 
 Value SortedKeys(const Value& value) {

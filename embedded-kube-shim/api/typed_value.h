@@ -35,6 +35,8 @@ enum class RawObjects : std::uint8_t { kAsBytes, kAsValues };   // is another or
 Comparison CompareTyped(SchemaPtr schema, const json::Value& before, const json::Value& after, RawObjects raw = RawObjects::kAsBytes);
 // Embedded raw objects with sorted keys, as they come out of a Go map.
 void SortRawObjects(SchemaPtr schema, json::Value& value);
+// Integral floating point numbers become integers where the type is one (5.0 in YAML).
+void CoerceIntegers(SchemaPtr schema, json::Value& value);
 json::Value SortedKeys(const json::Value& value);
 // Every field the document sets.
 FieldSet FieldsOf(SchemaPtr schema, const json::Value& value);

@@ -142,6 +142,26 @@ void Show(Tally& tally, std::string_view id, std::size_t index, std::string_view
   std::puts(Cat("--- ", id, " step ", index, " ", what, "\nwant ", want, "\ngot  ", got).c_str());
 }
 
+// The patched object as it would be stored, against the recorded answer; what the server sets itself is left out.
+void CompareObject(const Step& step, const Value& patched, std::string_view id, std::size_t index, Tally& tally, const std::string& what) {
+  const auto bare = [](const Value& from) {
+    Value out = from.Clone();
+    out.Erase("status");
+    if (Value* metadata = out.Find("metadata"))
+      for (const char* field : {"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "namespace"}) metadata->Erase(field);
+    return out;
+  };
+  auto decoded = DecodeValue(step.target.version->schema, patched.Clone());
+  std::string got = decoded ? "" : std::string(decoded.error().message());
+  const std::string want = bare(step.answer()).Dump();
+  if (decoded) {
+    ApplyDefaults(*step.target.def, *step.target.version, decoded->object);
+    got = bare(decoded->object).Dump();
+  }
+  tally.Count(what, got == want);
+  if (got != want) Show(tally, id, index, what, want, got);
+}
+
 void ReplayApply(const Step& step, const Value* live, std::string_view id, std::size_t index, Tally& tally) {
   const bool force = (*step.json)["query"]["force"].Str() == "true";
   auto result = ServerSideApply(*step.target.def, step.target.version->schema, live, step.body, step.info, force ? Conflicts::kForce : Conflicts::kFail);
@@ -157,6 +177,7 @@ void ReplayApply(const Step& step, const Value* live, std::string_view id, std::
   const std::string want = Normalized(step.answer().At({"metadata", "managedFields"}));
   const std::string got = result ? Normalized(result->At({"metadata", "managedFields"})) : std::string(result.error().message());
   tally.Count("apply managedFields", got == want);
+  if (result && step.target.subresource.empty()) CompareObject(step, *result, id, index, tally, live ? "apply object" : "apply created");
   if (got != want) Show(tally, id, index, "apply", want, got);
 }
 
@@ -184,6 +205,8 @@ void ReplayStrategic(const Step& step, const Value& live, std::string_view id, s
   } else if (!result) {
     tally.Count("strategic merge", false);
     Show(tally, id, index, "strategic", step.answer().Dump(), std::string(result.error().message()));
+  } else if (step.status == 200 && step.target.subresource.empty()) {
+    CompareObject(step, *result, id, index, tally, "strategic object");
   }
 }
 
