@@ -37,41 +37,14 @@ FieldSet Paths(std::string_view text) {
   return out;
 }
 
-FieldSet Included(const FieldSet& fields, const std::vector<std::vector<std::string>>& patterns, std::size_t depth) {
-  FieldSet out;
-  for (const auto& [step, node] : fields.nodes()) {
-    std::vector<std::vector<std::string>> rest;
-    bool whole = false;
-    for (const auto& pattern : patterns) {
-      if (pattern[depth] != "*" && pattern[depth] != step) continue;
-      if (pattern.size() == depth + 1) whole = true;
-      else rest.push_back(pattern);
-    }
-    if (!whole && rest.empty()) continue;
-    FieldSet::Node kept{node.member, whole ? node.below : Included(node.below, rest, depth + 1)};
-    if (kept.member || !kept.below.empty()) out.nodes().emplace(step, std::move(kept));
-  }
-  return out;
-}
-
 }  // namespace
 
 FieldSet FieldFilter::Apply(const FieldSet& fields) const {
-  if (!included.empty()) return Included(fields, included, 0);
   return excluded.empty() ? fields : fields.RecursiveDifference(excluded);
 }
 
 FieldFilter ResetFields(const ResourceDef& def, std::string_view subresource) {
   FieldFilter out;
-  if (def.group.empty() && def.resource == "pods" && subresource == "ephemeralcontainers") {
-    out.included = {{"f:spec", "f:ephemeralContainers"}};
-    return out;
-  }
-  if (def.group.empty() && def.resource == "pods" && subresource == "resize") {
-    for (const char* list : {"f:containers", "f:initContainers"})
-      for (const char* field : {"f:resources", "f:resizePolicy"}) out.included.push_back({"f:spec", list, "*", field});
-    return out;
-  }
   for (const auto& row : kRows) {
     if (row.group != def.group || row.resource != def.resource || row.subresource != subresource) continue;
     out.excluded = Paths(row.fields);

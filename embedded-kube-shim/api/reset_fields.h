@@ -12,8 +12,7 @@ class FieldFilter {
  public:
   FieldSet Apply(const FieldSet& fields) const;
 
-  FieldSet excluded;                               // with everything below
-  std::vector<std::vector<std::string>> included;  // when not empty only these (steps; "*" = any) and what lies below
+  FieldSet excluded;   // with everything below
 };
 FieldFilter ResetFields(const ResourceDef& def, std::string_view subresource);
 

@@ -276,7 +276,7 @@ class Comparer {
     }
     if (leaf) return;
     if (!before) result.added.Insert(path_);
-    else if (!after) result.removed.Insert(path_);
+    else if (!after || (after->is_null() && !before->is_null())) result.removed.Insert(path_);   // nothing is left of a list or map
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <set>
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
@@ -48,7 +49,8 @@ std::optional<Target> Locate(const Registry& registry, std::string_view path) {
   out.api_version = group.empty() ? version : Cat(group, '/', version);
   if (parts.size() > at + 2) out.subresource = parts[at + 2];
   const std::size_t keep = std::min(parts.size(), at + 2);
-  for (std::size_t i = 0; i < keep; ++i) out.object_path += Cat('/', parts[i]);
+  out.object_path = group;   // one object in all versions
+  for (std::size_t i = group.empty() ? 2 : 3; i < keep; ++i) out.object_path += Cat('/', parts[i]);
   return out;
 }
 
@@ -110,6 +112,80 @@ Value WithoutPlaceholders(const Value& v) {
   if (v.Str() == "<port>") return Value(30000);
   return v.Clone();
 }
+
+// Custom resources of a scenario, compiled just far enough for server-side apply.
+class CustomKinds {
+ public:
+  explicit CustomKinds(Registry& registry) : registry_(registry) {}
+
+  void Publish(const Value& crd) {
+    ResourceDef def;
+    def.custom = true;
+    def.group = crd.At({"spec", "group"}).Str();
+    const Value& names = crd.At({"spec", "names"});
+    def.resource = names["plural"].Str();
+    def.kind = names["kind"].Str();
+    def.list_kind = names["listKind"].Str();
+    for (const auto& version : crd.At({"spec", "versions"}).Items()) {
+      Version out;
+      out.name = version["name"].Str();
+      Schema* root = Node(version.At({"schema", "openAPIV3Schema"}));
+      for (const auto& [name, definition] : {std::pair("apiVersion", ""), std::pair("kind", ""), std::pair("metadata", "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")}) {
+        Field field;
+        field.name = name;
+        static const Schema text = [] { Schema t; t.type = Type::kString; return t; }();
+        field.type = *definition ? FindBuiltinSchema(definition) : &text;
+        std::erase_if(root->fields, [&](const Field& f) { return f.name == field.name; });
+        root->fields.push_back(std::move(field));
+      }
+      out.schema = root;
+      def.versions.push_back(std::move(out));
+      for (const auto& sub : version["subresources"].Members()) {
+        Subresource subresource;
+        subresource.name = sub.key;
+        if (!def.FindSubresource(sub.key)) def.subresources.push_back(std::move(subresource));
+      }
+    }
+    registry_.Publish(std::move(def));
+  }
+
+ private:
+  Schema* Node(const Value& v) {
+    nodes_.push_back(std::make_unique<Schema>());
+    Schema* out = nodes_.back().get();
+    const std::string_view type = v["type"].Str();
+    out->map_atomic = v["x-kubernetes-map-type"].Str() == "atomic";
+    out->preserve_unknown = v["x-kubernetes-preserve-unknown-fields"].Bool();
+    if (v["x-kubernetes-int-or-string"].Bool()) out->type = Type::kIntOrString;
+    else if (type == "string") out->type = Type::kString;
+    else if (type == "integer") out->type = Type::kInt64;
+    else if (type == "number") out->type = Type::kDouble;
+    else if (type == "boolean") out->type = Type::kBool;
+    else if (type == "array") {
+      out->type = Type::kList;
+      out->item = Node(v["items"]);
+      const std::string_view list = v["x-kubernetes-list-type"].Str();
+      out->list_kind = list == "map" ? ListKind::kMap : list == "set" ? ListKind::kSet : ListKind::kAtomic;
+      for (const auto& key : v["x-kubernetes-list-map-keys"].Items()) out->list_map_keys.emplace_back(key.Str());
+    } else if (type == "object" && v["additionalProperties"].is_object()) {
+      out->type = Type::kMap;
+      out->item = Node(v["additionalProperties"]);
+    } else if (type == "object") {
+      out->type = Type::kStruct;
+      for (const auto& property : v["properties"].Members()) {
+        Field field;
+        field.name = property.key;
+        field.type = Node(property.value);
+        field.default_value = property.value["default"].Clone();
+        out->fields.push_back(std::move(field));
+      }
+    }
+    return out;
+  }
+
+  Registry& registry_;
+  std::vector<std::unique_ptr<Schema>> nodes_;
+};
 
 std::string_view ContentType(const Value& step) {
   for (const auto& header : step["headers"].Members())
@@ -177,7 +253,7 @@ void ReplayApply(const Step& step, const Value* live, std::string_view id, std::
   const std::string want = Normalized(step.answer().At({"metadata", "managedFields"}));
   const std::string got = result ? Normalized(result->At({"metadata", "managedFields"})) : std::string(result.error().message());
   tally.Count("apply managedFields", got == want);
-  if (result && step.target.subresource.empty()) CompareObject(step, *result, id, index, tally, live ? "apply object" : "apply created");
+  if (result && step.target.subresource.empty() && !step.target.def->custom) CompareObject(step, *result, id, index, tally, live ? "apply object" : "apply created");
   if (got != want) Show(tally, id, index, "apply", want, got);
 }
 
@@ -281,7 +357,16 @@ void ReplayDiscovery(const Registry& registry, const Value& scenario, Tally& tal
   }
 }
 
-void Replay(const Registry& registry, const Value& scenario, Tally& tally) {
+void ReplayStep(Step& step, const Value* live, std::string_view id, std::size_t at, Tally& tally) {
+  if (step.type.starts_with("application/apply-patch")) return ReplayApply(step, live, id, at, tally);
+  if (step.type.starts_with("application/strategic") && live) ReplayStrategic(step, *live, id, at, tally);
+  if (step.answer().Find("metadata") && (live || step.status == 201)) ReplayUpdate(step, step.status == 201 ? nullptr : live, id, at, tally);
+}
+
+// Goes through a scenario with the recorded answers as states. Where a state is not known (only a status was recorded, a subresource changed
+// it, placeholders), nothing is compared until the object has been seen again.
+void Replay(Registry& registry, const Value& scenario, Tally& tally) {
+  CustomKinds custom(registry);
   std::map<std::string, const Value*> state;
   std::size_t index = 0;
   Value steps = WithoutPlaceholders(scenario["steps"]);
@@ -289,25 +374,27 @@ void Replay(const Registry& registry, const Value& scenario, Tally& tally) {
     const std::size_t at = index++;
     const std::string text = json.Dump();
     const std::string_view method = json["method"].Str();
-    if (text.find("\"${") != std::string::npos || (text.find("json-patch") != std::string::npos && text.find("/managedFields") != std::string::npos)) { state.clear(); continue; }
-    if (!json["answer"].Find("kind")) { state.clear(); continue; }   // only its status was recorded
-    if (method == "DELETE") { state.clear(); continue; }
-    if (method == "GET") continue;
-    auto step = Read(registry, json);
-    if (!step || step->target.def->virtual_resource) continue;
-    const std::string key = method == "POST" ? Cat(step->target.object_path, '/', step->body.At({"metadata", "name"}).Str()) : step->target.object_path;
+    if (method == "POST" && json["path"].Str().ends_with("/customresourcedefinitions") && json["status"].Int() == 201) custom.Publish(json["body"]);
+    auto target = Locate(registry, json["path"].Str());
+    if (!target || target->def->virtual_resource) continue;
+    const bool dry = !json["query"]["dryRun"].is_null();
+    const bool seen = json["answer"]["kind"].Str() == target->def->kind && json["status"].Int() < 400;
+    std::string key = target->object_path;
+    if (method == "POST" && target->subresource.empty()) key += Cat('/', json.At({"body", "metadata", "name"}).Str());
+    if (method == "DELETE") {
+      state.erase(key);
+      continue;
+    }
     const auto found = state.find(key);
     const Value* live = found == state.end() ? nullptr : found->second;
-    const bool scale = step->target.subresource == "scale" || step->target.subresource == "eviction" || step->target.subresource == "binding" || step->target.subresource == "token";
-    if (!scale) {
-      if (step->type.starts_with("application/apply-patch")) ReplayApply(*step, live, scenario["id"].Str(), at, tally);
-      else {
-        if (step->type.starts_with("application/strategic") && live) ReplayStrategic(*step, *live, scenario["id"].Str(), at, tally);
-        if (step->answer().Find("metadata") && (live || step->status == 201)) ReplayUpdate(*step, step->status == 201 ? nullptr : live, scenario["id"].Str(), at, tally);
-      }
-    }
-    if (step->status < 400 && json["query"]["dryRun"].is_null() && !scale && step->answer()["kind"].Str() == step->target.def->kind) state[key] = &step->answer();
-    if (scale) state.erase(key);
+    static const std::set<std::string_view> kForeign = {"scale", "eviction", "binding", "token"};
+    const bool foreign = kForeign.contains(target->subresource) || text.find("\"${") != std::string::npos ||
+                         (text.find("json-patch") != std::string::npos && text.find("/managedFields") != std::string::npos);
+    if (method != "GET" && !foreign && json["answer"].Find("kind") && (live || json["status"].Int() == 201))
+      if (auto step = Read(registry, json)) ReplayStep(*step, json["status"].Int() == 201 ? nullptr : live, scenario["id"].Str(), at, tally);
+    if (dry) continue;
+    if (seen && (!foreign || text.find("/managedFields") != std::string::npos)) state[key] = &json["answer"];
+    else if (foreign || (method != "GET" && !json["answer"].Find("kind"))) state.erase(key);
   }
 }
 
