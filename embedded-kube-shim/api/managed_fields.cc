@@ -4,6 +4,7 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/managers.h"
 #include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/api/patch_typed.h"
 #include "embedded-kube-shim/api/reset_fields.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/api/typed_value.h"
@@ -359,6 +360,9 @@ Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Va
   Value object = result ? std::move(*result) : live ? live->Clone() : applied.Clone();
   Ownerships::RemoveManaged(object);
   if (!def.custom) {
+    if (const auto problem = TypedConversionProblem(schema, object))
+      return std::unexpected(PlainInternalError(Cat("failed to convert new object ", Identify(object, api_version, kind), " to proper version: unable to convert unstructured object to ",
+                                                    info.api_version, ", Kind=", def.kind, ": ", *problem)));
     SortRawObjects(schema, object);
     CoerceIntegers(schema, object);
   }

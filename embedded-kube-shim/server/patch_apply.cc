@@ -72,12 +72,30 @@ Result<json::Value> DecodePatched(const Target& target, json::Value patched, Fie
   return object;
 }
 
-Result<json::Value> ParseText(const PatchBody& body) {
-  if (body.text.empty() && !body.document.is_null()) return body.document.Clone();
+// The patch as an object; `prefix` goes before what is wrong with the text.
+Result<json::Value> ParseText(const PatchBody& body, std::string_view prefix) {
   json::Value value;
   std::string error;
-  if (!json::Value::Parse(body.text, &value, &error)) return std::unexpected(BadRequestError(Cat("error decoding patch: ", error)));
-  return value;
+  if (body.text.empty() && !body.document.is_null()) value = body.document.Clone();
+  else if (!json::Value::Parse(body.text, &value, &error)) return std::unexpected(BadRequestError(Cat(prefix, error)));
+  if (value.is_object()) return value;
+  const char* kind = value.is_array() ? "array" : value.is_string() ? "string" : value.is_bool() ? "bool" : "number";
+  return std::unexpected(BadRequestError(Cat(prefix, "json: cannot unmarshal ", kind, " into Go value of type map[string]interface {}")));
+}
+
+Result<json::Value> ApplyStrategic(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
+  TRY(auto patch, ParseText(body, ""));
+  auto strict = TakeDuplicateMembers(patch);
+  std::string shown;
+  TRY(auto merged, StrategicMerge(target.schema_version().schema, live, patch, &shown));
+  std::vector<std::string> unknown;
+  TRY(auto object, DecodePatched(target, std::move(merged), FieldValidation::kWarn, unknown));
+  strict.insert(strict.end(), unknown.begin(), unknown.end());
+  if (validation == FieldValidation::kWarn) warnings.insert(warnings.end(), strict.begin(), strict.end());
+  if (strict.empty() || validation != FieldValidation::kStrict) return object;
+  FieldErrors errors;
+  errors.push_back({FieldErrorType::kInvalid, "patch", Quote(shown), Cat("strict decoding error: ", Join(strict, ", "))});
+  return std::unexpected(InvalidError("", "", "", errors));
 }
 
 Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
@@ -106,17 +124,14 @@ Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const
 
 Result<json::Value> ApplyPatch(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
   if (body.type == PatchType::kJson) return ApplyJson(target, body, live, validation, warnings);
-  TRY(auto patch, ParseText(body));
-  if (!patch.is_object())
-    return std::unexpected(BadRequestError(Cat("error decoding patch: json: cannot unmarshal ", patch.is_array() ? "array" : patch.is_string() ? "string" : patch.is_bool() ? "bool" : "number",
-                                               " into Go value of type map[string]interface {}")));
-  if (body.type == PatchType::kMerge) {
-    auto patched = json::MergePatch(live.Clone(), patch);
-    SortMerged(patched, patch);
-    return DecodePatched(target, std::move(patched), validation, warnings);
-  }
-  TRY(auto merged, StrategicMerge(target.schema_version().schema, live, patch));
-  return DecodePatched(target, std::move(merged), validation, warnings);
+  if (body.type == PatchType::kStrategic) return ApplyStrategic(target, body, live, validation, warnings);
+  TRY(auto patch, ParseText(body, "error decoding patch: "));
+  const auto duplicates = TakeDuplicateMembers(patch);
+  auto patched = json::MergePatch(live.Clone(), patch);
+  SortMerged(patched, patch);
+  if (!duplicates.empty() && validation == FieldValidation::kStrict) return std::unexpected(InvalidPatch(patched, Cat("strict decoding error: ", Join(duplicates, ", "))));
+  if (validation == FieldValidation::kWarn) warnings.insert(warnings.end(), duplicates.begin(), duplicates.end());
+  return DecodePatched(target, std::move(patched), validation, warnings);
 }
 
 Result<json::Value> ParseApply(const Target& target, const PatchBody& body, FieldValidation validation, std::vector<std::string>& warnings) {
