@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/managers.h"
 #include "embedded-kube-shim/api/patch.h"
 #include "embedded-kube-shim/api/patch_typed.h"
@@ -365,6 +366,7 @@ Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Va
                                                     info.api_version, ", Kind=", def.kind, ": ", *problem)));
     SortRawObjects(schema, object);
     CoerceIntegers(schema, object);
+    Canonicalize(schema, object);
   }
   if (info.manager == "kubectl") SyncLastApplied(object, applied);
   SetManaged(object, after);

@@ -43,8 +43,8 @@ bool ResetsManagedFields(const json::Value& document);
 void UpdateManagedFields(const ResourceDef& def, SchemaPtr schema, const json::Value* live, json::Value& object, const ManagerInfo& info);
 
 enum class Conflicts : std::uint8_t { kFail, kForce };
-// Server-side apply of `applied` (as parsed) onto `live` (null = create). The result carries new managedFields; decode and default it, admit
-// and validate it as a patch result.
+// Server-side apply of `applied` (as parsed) onto `live` (null = create). The result is canonical and carries new managedFields;
+// default it, admit and validate it as a patch result.
 // kConflict with causes FieldManagerConflict; reason-less 500 `failed to create typed patch object (…)` for schema errors.
 Result<json::Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const json::Value* live, const json::Value& applied, const ManagerInfo& info, Conflicts conflicts);
 

@@ -60,18 +60,28 @@ class ScaleOperation final : public WriteOperation {
 
   Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
     const auto& def = *target.def;
-    const auto& version = target.schema_version();
     if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
     const auto live = engine.InVersion(*current, def, target.version);
     json::Value wanted = scale_.Clone();
+    // Owners of the replicas are found and kept on the Scale object, then carried over to the object itself.
+    const auto parent_version = target.gvk().api_version();
+    const auto paths = PathsOf(target);
+    json::Value owned = ScaleOf(target, live);
+    auto owners = ScaleManagedFields(live.At({"metadata", "managedFields"}), parent_version, paths.spec_replicas);
+    if (!owners.is_null()) owned.Set("metadata").Set("managedFields") = std::move(owners);
+    auto info = ManagerInfoOf(engine, *this);
+    info.api_version = "autoscaling/v1";
+    info.convert = {};
+    bool applied = false;
     if (patch_) {
-      const auto shown = ScaleOf(target, live);
+      auto shown = ScaleOf(target, live);
       auto scale_target = target;
       scale_target.def = ScaleDef();
       scale_target.version = "v1";
       if (patch_->type == PatchType::kApply) {
-        TRY(wanted, ParseApply(scale_target, *patch_, options.field_validation, warnings));
-        if (!wanted["metadata"].Find("resourceVersion")) wanted.Set("metadata");
+        TRY(const auto config, ParseApply(scale_target, *patch_, options.field_validation, warnings));
+        TRY(wanted, ServerSideApply(*ScaleDef(), ScaleSchema(), &owned, config, info, options.force ? Conflicts::kForce : Conflicts::kFail));
+        applied = true;
       } else {
         TRY(wanted, ApplyPatch(scale_target, *patch_, shown, options.field_validation, warnings));
       }
@@ -86,10 +96,13 @@ class ScaleOperation final : public WriteOperation {
     if (!uid.empty() && uid != current->uid)
       return std::unexpected(ConflictError(def.group, def.resource, target.name, UidMismatch(target, uid, current->uid)));
     auto next = live.Clone();
-    SetAt(next, PathsOf(target).spec_replicas) = replicas;
+    SetAt(next, paths.spec_replicas) = replicas;
     const auto given = wanted.At({"metadata", "resourceVersion"}).Str();
     next.Set("metadata").Set("resourceVersion") = given.empty() || given == "0" ? std::string_view(live.At({"metadata", "resourceVersion"}).Str()) : given;
-    UpdateManagedFields(def, version.schema, &live, next, ManagerInfoOf(engine, *this));
+    if (!applied) UpdateManagedFields(*ScaleDef(), ScaleSchema(), &owned, wanted, info);
+    auto entries = ParentManagedFields(live.At({"metadata", "managedFields"}), wanted.At({"metadata", "managedFields"}), parent_version, paths.spec_replicas);
+    if (entries.is_null()) next.Set("metadata").Erase("managedFields");
+    else next.Set("metadata").Set("managedFields") = std::move(entries);
     return engine.PrepareUpdate(ctx, *this, current, std::move(next));
   }
 
