@@ -218,6 +218,7 @@ class ApplianceImpl final : public Appliance {
                                           *registry_,
                                           pki_.ca_pem};
     kube::AddNamespace(context);
+    kube::AddNodeLifecycle(context);
     kube::AddServiceAccount(context);
     kube::AddRootCaPublisher(context);
     kube::AddReplicaSet(context);

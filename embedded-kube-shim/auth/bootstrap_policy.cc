@@ -106,6 +106,7 @@ R get ; resource.k8s.io ; resourceclaims
 R deletecollection ; resource.k8s.io ; resourceslices
 R create,delete,get,list,patch,update,watch ; resource.k8s.io ; resourceslices
 B system:node ; system:node ;
+B skerry:node-agents ; system:node ; group:system:nodes
 C system:node-proxier
 R list,watch ; core ; endpoints,services
 R get,list,watch ; core ; nodes
@@ -286,7 +287,7 @@ R delete,get,list,watch ; core ; namespaces
 R update ; core ; namespaces/finalize,namespaces/status
 R delete,deletecollection,get,list ; * ; *
 C system:controller:node-controller
-R delete,get,list,patch,update ; core ; nodes
+R delete,get,list,patch,update,watch ; core ; nodes
 R patch,update ; core ; nodes/status
 R patch,update ; core ; pods/status
 R delete,list ; core ; pods

@@ -80,6 +80,10 @@ class ManagerImpl final : public Manager {
       }
     }
     if (options_.threads > 0) timer_ = std::jthread([this] { RunTimer(); });
+    std::lock_guard lock(mutex_);
+    for (const auto& q : queues_) {
+      for (std::size_t i = 0; i < q->ready.size(); ++i) WakeWorker();   // what was queued before there were threads
+    }
     return {};
   }
 

@@ -32,6 +32,7 @@ void AddEndpointSlice(const ControllerContext&);          // "endpointslice-cont
 void AddEndpointSliceMirroring(const ControllerContext&); // "endpointslicemirroring-controller"
 void AddNamespace(const ControllerContext&);              // "namespace-controller"
 void AddServiceAccount(const ControllerContext&);         // "service-account-controller"
+void AddNodeLifecycle(const ControllerContext&);          // "node-controller"
 void AddRootCaPublisher(const ControllerContext&);        // "root-ca-cert-publisher"
 // The garbage collector keeps a graph of every object; it lives as long as the returned handle. "generic-garbage-collector"
 std::shared_ptr<void> AddGarbageCollector(const ControllerContext&);

@@ -20,6 +20,7 @@ begin=$(date +%s%N)
 if "$skerry" status --data-dir "$data" >/dev/null; then
   echo "skerry runs already"
 else
+  : >"$log"
   setsid "$skerry" start "${flags[@]}" >"$log" 2>&1 </dev/null &
   pid=$!
   for _ in $(seq 300); do
