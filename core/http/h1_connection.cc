@@ -152,6 +152,12 @@ net::Task<std::optional<HeadFault>> H1Connection::ReadHead(Request* out) {
     }
     scanned = buffered().size();
     if (scanned >= kMaxHead) break;
+    // A TLS client that tries this port must not wait for a time-out before it tries without: no method starts like that.
+    if (scanned > 0 && buffered()[0] != '\r' && (buffered()[0] < 'A' || buffered()[0] > 'z')) {
+      fault.status = 400;
+      fault.why = "this is not an HTTP request (a TLS client on a plain port?)";
+      co_return fault;
+    }
     const auto n = co_await Fill(kHeadRead, deadline);
     if (n && *n > 0) continue;
     const bool slow = !n && n.error().code() == Code::kTimeout && !buffered().empty();
