@@ -124,7 +124,7 @@ net::Task<void> H1Connection::Run() {
     if (!stream_) co_return;   // a tunnel took it and ended
   }
   idle_ = false;
-  if (linger_ && !client_gone_) co_await Linger();
+  if (!client_gone_) co_await Close();
   stream_->Abort();
   while (reading_) co_await wake_->Wait();
 }
@@ -337,11 +337,13 @@ net::Task<void> H1Connection::ServeReader(std::shared_ptr<Request> request, std:
   co_await Send(request.get(), std::move(*reply));
 }
 
-net::Task<void> H1Connection::Linger() {
-  // Closing with unread bytes resets the connection and may destroy the reply on its way (RFC 9112, 9.6).
+// Says goodbye. After a refusal the client may still be sending: closing with unread bytes resets the connection and may destroy the
+// reply on its way (RFC 9112, 9.6), so they are read and dropped for a while.
+net::Task<void> H1Connection::Close() {
   const TimePoint deadline = Now() + kLingerTime;
+  stream_->WriteExpiresAt(deadline);
   const auto closed = co_await stream_->CloseWrite();
-  if (!closed) co_return;
+  if (!closed || !linger_) co_return;
   for (std::size_t dropped = 0; dropped < kLingerBytes;) {
     Consume(buffered().size());
     const auto n = co_await Fill(kBodyRead, deadline);

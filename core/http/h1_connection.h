@@ -53,7 +53,7 @@ class H1Connection final : public Stoppable, public std::enable_shared_from_this
   net::Task<void> RunTunnel(std::unique_ptr<Tunnel> tunnel);
   net::Task<bool> WriteBytes(std::string_view bytes);
   std::string Head(const Request* request, int status, const Headers& headers, std::optional<std::int64_t> length);
-  net::Task<void> Linger();
+  net::Task<void> Close();
 
   const std::shared_ptr<Server::Core> core_;
   const net::Executor executor_;

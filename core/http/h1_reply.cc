@@ -194,7 +194,7 @@ net::Task<void> H1Connection::StreamPieces(Source* source, std::int64_t length) 
   }
   if (!cut && (length < 0 || left == 0)) co_return;
   keep_alive_ = false;
-  linger_ = false;
+  client_gone_ = true;
   stream_->Abort();   // without the end of the body: the client must notice
 }
 

@@ -101,8 +101,10 @@ void Descriptor::OnTimer() {
 void Descriptor::Abort() noexcept {
   asio::dispatch(descriptor_.get_executor(), [self = shared_from_this()] {
     self->aborted_ = true;
+    if (!self->descriptor_.is_open()) return;
+    if (self->is_socket_) ::shutdown(self->fd(), SHUT_RDWR);   // the peer learns of it now, not when the last owner lets go
     boost::system::error_code ignored;
-    if (self->descriptor_.is_open()) self->descriptor_.cancel(ignored);
+    self->descriptor_.cancel(ignored);
   });
 }
 

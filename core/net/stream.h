@@ -43,7 +43,8 @@ class Stream {
   virtual void WriteExpiresAt(TimePoint deadline) = 0;
   void ExpiresAt(TimePoint deadline) { ReadExpiresAt(deadline), WriteExpiresAt(deadline); }
 
-  virtual void Abort() noexcept = 0;   // any thread; running and later operations fail with kCancelled
+  // Any thread. Running and later operations fail with kCancelled, and the peer sees the connection end (not orderly, with TLS).
+  virtual void Abort() noexcept = 0;
 
   // Writes `length` bytes of the file from `offset` (sendfile where the transport can). kCorruption: the file is shorter.
   virtual Task<Result<void>> WriteFile(int file, std::int64_t offset, std::int64_t length);

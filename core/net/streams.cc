@@ -99,12 +99,14 @@ class MemoryStream final : public Stream {
   void Abort() noexcept override {
     {
       std::lock_guard lock(in_->mutex);
-      in_->reader_aborted = true;
+      in_->reader_aborted = in_->reader_gone = true;
     }
     {
       std::lock_guard lock(out_->mutex);
-      out_->writer_aborted = true;
+      out_->writer_aborted = out_->ended = true;
     }
+    in_->writable->Notify();
+    out_->readable->Notify();
     in_->readable->Notify();
     out_->writable->Notify();
   }
