@@ -29,6 +29,7 @@ struct Server::Impl {
     std::unique_ptr<net::Listener> tcp;
   };
 
+  Result<std::unique_ptr<Socket>> Bind(const std::string& address);
   net::Task<void> ServeUdp(Socket* socket);
   net::Task<void> ForwardUdp(Socket* socket, Local local, net::SocketAddress client);
   net::Task<void> ServeTcp(std::unique_ptr<net::Stream> stream);
@@ -54,18 +55,28 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { Stop(); }
 const std::vector<std::string>& Server::addresses() const { return impl_->addresses; }
 
+Result<std::unique_ptr<Server::Impl::Socket>> Server::Impl::Bind(const std::string& address) {
+  TRY(const auto where, net::SplitHostPort(address));
+  TRY(const auto wanted, net::SocketAddress::Numeric(where.host, where.port));
+  // With port 0 the kernel picks a UDP port whose TCP twin may be taken: then another one.
+  for (int attempts = where.port == 0 ? 20 : 1;; --attempts) {
+    auto socket = std::make_unique<Socket>();
+    socket->shard = &shards.Next();
+    TRY(socket->udp, net::DatagramSocket::Bind(*socket->shard, wanted));
+    auto tcp = net::Listener::Create(shards, socket->udp->local().ToString());
+    if (!tcp && attempts > 1) continue;
+    if (!tcp) return std::unexpected(std::move(tcp).error());
+    socket->tcp = std::move(*tcp);
+    return socket;
+  }
+}
+
 Result<std::unique_ptr<Server>> Server::Create(net::Shards& shards, ServerOptions options) {
   for (const std::string& address : options.listen) options.forward.not_these.push_back(address);
   auto impl = std::make_unique<Impl>(shards, std::move(options));
   for (const std::string& address : impl->options.listen) {
-    TRY(const auto where, net::SplitHostPort(address));
-    TRY(auto wanted, net::SocketAddress::Numeric(where.host, where.port));
-    auto socket = std::make_unique<Impl::Socket>();
-    socket->shard = &shards.Next();
-    TRY(socket->udp, net::DatagramSocket::Bind(*socket->shard, wanted));
-    const std::string bound = socket->udp->local().ToString();
-    TRY(socket->tcp, net::Listener::Create(shards, bound));
-    impl->addresses.push_back(bound);
+    TRY(auto socket, impl->Bind(address));
+    impl->addresses.push_back(socket->udp->local().ToString());
     impl->sockets.push_back(std::move(socket));
   }
   return std::unique_ptr<Server>(new Server(std::move(impl)));

@@ -33,6 +33,7 @@ struct Listener::Impl {
   TaskGroup tasks;
 
   Task<void> AcceptLoop();
+  Task<void> EndLoop();
   void AcceptSome();
   Task<void> Deliver(Shard* shard, int fd_number, std::string remote);
   bool out_of_descriptors = false;   // shard-local
@@ -113,16 +114,18 @@ void Listener::Start(OnConnection on_connection) {
 
 void Listener::Stop() noexcept {
   if (std::exchange(impl_->stopped, true)) return;
-  Shard& first = impl_->shards.at(0);
-  first.Post([impl = impl_.get()] {
-    impl->fd.Reset();
-    if (impl->descriptor) impl->descriptor->Abort();
-  });
-  // The loop may not have begun when the post ran; it then finds no descriptor to wait on.
+  // A task like the loop, so that Join waits for it too. The loop may not have begun when it runs; it then finds no descriptor to wait on.
+  if (impl_->on_connection) impl_->tasks.Spawn(impl_->shards.at(0), impl_->EndLoop());
   impl_->tasks.Join();
   impl_->descriptor.reset();
   impl_->fd.Reset();
   if (!impl_->unix_path.empty()) ::unlink(impl_->unix_path.c_str());
+}
+
+Task<void> Listener::Impl::EndLoop() {
+  fd.Reset();
+  if (descriptor) descriptor->Abort();
+  co_return;
 }
 
 Task<void> Listener::Impl::AcceptLoop() {

@@ -12,6 +12,7 @@
 #include "core/netlink/nftables.h"
 #include "core/netlink/route.h"
 #include "core/netlink/ruleset.h"
+#include "core/podnet/policy.h"
 
 namespace skerry::podnet {
 namespace {
@@ -240,6 +241,7 @@ Result<> PodNetwork::AcceptForwarding() { return AcceptInDockerUser(state_->opti
 
 Result<> PodNetwork::Uninstall(const PodNetworkOptions& o) {
   TRY_VOID(ServiceTable::Remove(o.rules.table));
+  TRY_VOID(PolicyTable::Remove(o.rules.table + "_policy"));
   TRY_VOID(WithdrawFromDockerUser());
   TRY(Route route, Route::Open());
   TRY(const auto links, route.ListLinks());

@@ -7,7 +7,7 @@
 namespace skerry::kube::network {
 namespace {
 
-constexpr std::uint32_t kTtl = 5;
+constexpr std::uint32_t kPodTtl = 5;
 
 std::string Absolute(std::string_view domain) {
   auto name = dns::NormalizeName(domain);
@@ -31,7 +31,7 @@ class PodZone final : public dns::Zone {
     if (type != dns::Type::kA && type != dns::Type::kAny) return parent_->Negative(dns::Answer::Kind::kNoData);
     dns::Answer out;
     out.kind = dns::Answer::Kind::kFound;
-    out.records.push_back(dns::AddressRecord(std::string(name), kTtl, *bytes));
+    out.records.push_back(dns::AddressRecord(std::string(name), kPodTtl, *bytes));
     return out;
   }
 
@@ -43,14 +43,14 @@ class PodZone final : public dns::Zone {
 }  // namespace
 
 ClusterZones::ClusterZones(std::string_view domain, std::string_view dns_address)
-    : domain_(Absolute(domain)), services_(std::make_shared<dns::RecordZone>(domain_, dns::RecordZone::Unknown::kNxDomain, kTtl)),
-      reverse4_(std::make_shared<dns::RecordZone>("in-addr.arpa.", dns::RecordZone::Unknown::kNotMine, kTtl)),
-      reverse6_(std::make_shared<dns::RecordZone>("ip6.arpa.", dns::RecordZone::Unknown::kNotMine, kTtl)),
+    : domain_(Absolute(domain)), services_(std::make_shared<dns::RecordZone>(domain_, dns::RecordZone::Unknown::kNxDomain, kPodTtl)),
+      reverse4_(std::make_shared<dns::RecordZone>("in-addr.arpa.", dns::RecordZone::Unknown::kNotMine, kPodTtl)),
+      reverse6_(std::make_shared<dns::RecordZone>("ip6.arpa.", dns::RecordZone::Unknown::kNotMine, kPodTtl)),
       pods_(std::make_shared<const PodZone>(Cat("pod.", domain_), services_)) {
   const std::string version = Cat("dns-version.", domain_);
-  services_->Set(version, {dns::TxtRecord(version, kTtl, "1.1.0")});
+  services_->Set(version, {dns::TxtRecord(version, kPodTtl, "1.1.0")});
   const std::string server = Cat("ns.dns.", domain_);
-  if (const auto bytes = AddressBytes(dns_address)) services_->Set(server, {dns::AddressRecord(server, kTtl, *bytes)});
+  if (const auto bytes = AddressBytes(dns_address)) services_->Set(server, {dns::AddressRecord(server, kPodTtl, *bytes)});
 }
 
 std::vector<std::shared_ptr<const dns::Zone>> ClusterZones::zones() const { return {pods_, services_, reverse4_, reverse6_}; }
