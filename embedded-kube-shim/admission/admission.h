@@ -25,6 +25,7 @@ class AdmissionWorld {
   virtual std::shared_ptr<const json::Value> Lookup(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const = 0;
   virtual std::vector<std::shared_ptr<const json::Value>> List(std::string_view group, std::string_view resource, std::string_view ns) const = 0;
   virtual Verdict Authorize(const Attributes& attributes) const = 0;
+  virtual const RbacAuthorizer& rbac() const = 0;
   virtual const class Registry& registry() const = 0;
   virtual std::chrono::system_clock::time_point now() const = 0;
   virtual Random& random() const = 0;
@@ -71,6 +72,7 @@ std::unique_ptr<AdmissionPlugin> NewDefaultStorageClass();
 std::unique_ptr<AdmissionPlugin> NewDefaultIngressClass();
 std::unique_ptr<AdmissionPlugin> NewStorageObjectInUse();
 std::unique_ptr<AdmissionPlugin> NewTaintNewNodes();
+std::unique_ptr<AdmissionPlugin> NewRbacEscalation();
 // Every built-in plugin in upstream's order.
 AdmissionChain NewAdmissionChain();
 

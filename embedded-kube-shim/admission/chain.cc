@@ -22,6 +22,7 @@ AdmissionChain NewAdmissionChain() {
   plugins.push_back(NewDefaultStorageClass());
   plugins.push_back(NewStorageObjectInUse());
   plugins.push_back(NewDefaultIngressClass());
+  plugins.push_back(NewRbacEscalation());
   return AdmissionChain(std::move(plugins));
 }
 

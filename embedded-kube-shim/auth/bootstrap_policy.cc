@@ -30,7 +30,7 @@ C system:monitoring
 U get ; /healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*
 B system:monitoring ; system:monitoring ; group:system:monitoring
 C system:service-account-issuer-discovery
-U get ; /.well-known/openid-configuration,/openid/v1/jwks,/.well-known/openid-configuration/,/openid/v1/jwks/
+U get ; /.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/
 B system:service-account-issuer-discovery ; system:service-account-issuer-discovery ; group:system:serviceaccounts
 
 C admin
@@ -59,7 +59,8 @@ R create,delete,deletecollection,get,list,patch,update,watch ; coordination.k8s.
 R create,delete,deletecollection,get,list,patch,update,watch ; resource.k8s.io ; resourceclaims,resourceclaimtemplates
 C system:aggregate-to-view rbac.authorization.k8s.io/aggregate-to-view=true
 R get,list,watch ; core ; configmaps,endpoints,persistentvolumeclaims,persistentvolumeclaims/status,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/status
-R get,list,watch ; core ; bindings,events,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/status,resourcequotas,resourcequotas/status
+R get,list,watch ; core,events.k8s.io ; events
+R get,list,watch ; core ; bindings,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/status,resourcequotas,resourcequotas/status
 R get,list,watch ; core ; namespaces
 R get,list,watch ; discovery.k8s.io ; endpointslices
 R get,list,watch ; apps ; controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status

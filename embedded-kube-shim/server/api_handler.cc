@@ -6,6 +6,7 @@
 #include "core/base/random.h"
 #include "core/base/strings.h"
 #include "core/telemetry/log.h"
+#include "core/text/duration.h"
 #include "embedded-kube-shim/api/status.h"
 
 namespace skerry::kube {
@@ -65,6 +66,7 @@ Result<> ResolveTarget(const Registry& registry, RestRequest& request) {
   auto& info = request.info;
   const bool clean = !HasEmptySegment(request.http->path) && !request.http->path.ends_with('/');
   const auto def = registry.Find(info.group, info.version, info.resource);
+  if (def && info.legacy_watch && !def->HasVerb("watch")) return std::unexpected(ResourceNotFoundError());
   const bool proxies = info.subresource == "proxy";
   if (!def || (!clean && !proxies)) return std::unexpected(ResourceNotFoundError());
   const bool by_name = !info.name.empty() && !(IsCollectionVerb(info.verb) && !info.legacy_watch);
@@ -106,6 +108,11 @@ void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> r
   });
   try {
     RestRequest rest{ctx, request, ParseRequestInfo(*request), {}, {}, nullptr};
+    for (const std::string_view special : {"watch", "proxy"}) {
+      if (rest.info.resource_request && !rest.info.resource.empty() && rest.info.resource != special) continue;
+      if (request->path == Cat(rest.info.core ? "/api/" : Cat("/apis/", rest.info.group, "/"), rest.info.version, "/", special) && !rest.info.version.empty())
+        return (*shared)(Plain(500, Cat("Internal Server Error: ", Quote(request->path), ": failed to create RequestInfo: unable to determine kind and namespace from url, ", request->path, "\n")));
+    }
     auto user = Identify(ctx, *request);
     if (!user) return (*shared)(EncodeError(*request, user.error()));
     rest.caller.user = std::move(*user);
@@ -113,7 +120,7 @@ void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> r
     const auto attributes = AttributesOf(rest.info, rest.caller.user);
     const auto verdict = authorizer_.Authorize(attributes);
     if (verdict.decision != Decision::kAllow) {
-      auto response = EncodeError(*request, ForbiddenFor(attributes, verdict.decision == Decision::kDeny ? verdict.reason : std::string()));
+      auto response = EncodeError(*request, ForbiddenFor(attributes, verdict.reason));
       response.headers.push_back({"X-Content-Type-Options", "nosniff"});
       return (*shared)(std::move(response));
     }
@@ -126,13 +133,18 @@ void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> r
 
 void ApiHandler::Route(RestRequest request, http::ReplyFn done) {
   const auto http = request.http;
-  if (!request.info.resource_request) {
+  if (!request.info.resource_request || http->path.starts_with("//")) {
     if (auto reply = nonresource_.Serve(request)) return done(std::move(*reply));
     return done(Plain(404, "404 page not found\n"));
   }
   auto& registry = rest_.engine().resources();
   if (!request.info.core && !GroupExists(registry, request.info.group)) return done(Plain(404, "404 page not found\n"));
+  if (http->method == "HEAD") return done(EncodeError(*http, MethodNotAllowedError()));   // no route of objects knows it
   if (auto resolved = ResolveTarget(registry, request); !resolved) return done(EncodeError(*http, resolved.error()));
+  if (const auto timeout = http->Query("timeout"); !timeout.empty() && request.info.verb != "watch") {
+    if (auto parsed = text::ParseDuration(timeout); !parsed)
+      return done(EncodeError(*http, BadRequestError(Cat("invalid timeout specified in the request URL - ", parsed.error().message()))));
+  }
   rest_.Serve(std::move(request), [http, done = std::move(done)](Result<http::Reply> reply) mutable {
     if (reply) done(std::move(*reply));
     else done(EncodeError(*http, reply.error()));

@@ -38,7 +38,7 @@ class ApiServerImpl final : public ApiServer {
         authorizer_(NewMastersAuthorizer(rbac_)),
         tokens_(std::make_shared<ServiceAccountTokens>(KeyFrom(options_.service_account_key), options_.issuer, options_.audiences, *informers_, clock, random)),
         authenticators_(MakeAuthenticators(options_, tokens_)),
-        engine_(store, registry, caches_, *authorizer_, NewAdmissionChain(), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
+        engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
         rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get()}),
         nonresource_(engine_, Info()),

@@ -86,6 +86,8 @@ Result<> WriteKubernetesService(const Ctx& ctx, Client& client, const ApiServerO
   spec.Set("ports").Append(std::move(port));
   TRY_VOID(Ensure(ctx, client, "v1/services", std::move(service)));
 
+  // Endpoints may not name a loopback address: nobody else could reach it. The service then waits for a start with a real one.
+  if (options.advertise_address.starts_with("127.") || options.advertise_address == "::1") return {};
   auto endpoints = Named("kubernetes", "default");
   endpoints.Set("metadata").Set("labels").Set("endpointslice.kubernetes.io/skip-mirror") = "true";
   auto subset = json::Value::Object();

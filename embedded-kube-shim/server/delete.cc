@@ -23,6 +23,8 @@ constexpr std::string_view kOrphan = "orphan", kForeground = "foregroundDeletion
 
 // Kinds whose deletion is answered with the object instead of a Status.
 bool AnswersWithObject(const ResourceDef& def) {
+  if (def.group == "storage.k8s.io") return true;
+  if (def.group == "resource.k8s.io") return def.resource == "deviceclasses";
   if (!def.group.empty()) return false;
   for (const std::string_view resource : {"pods", "persistentvolumes", "persistentvolumeclaims", "podtemplates", "resourcequotas", "serviceaccounts", "services"})
     if (def.resource == resource) return true;
@@ -35,6 +37,8 @@ class Delete final : public WriteOperation {
 
   Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
     const auto& def = *target.def;
+    if (def.group == "batch" && def.resource == "jobs" && !delete_.propagation && !delete_.orphan_dependents)
+      warnings.push_back("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning");
     if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
     Attempt attempt;
     attempt.key = StorageKey(def, target.ns, target.name);
@@ -211,7 +215,7 @@ Result<> ValidateDeleteOptions(const ServerDeleteOptions& options) {
   if (propagation && options.orphan_dependents)
     errors.push_back({FieldErrorType::kInvalid, "propagationPolicy", Quote(*propagation), "orphanDependents and deletionPropagation cannot be both set"});
   if (propagation && *propagation != "Foreground" && *propagation != "Background" && *propagation != "Orphan")
-    errors.push_back({FieldErrorType::kNotSupported, "propagationPolicy", Quote(*propagation), "supported values: \"Background\", \"Foreground\", \"Orphan\", \"nil\""});
+    errors.push_back({FieldErrorType::kNotSupported, "propagationPolicy", Quote(*propagation), "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""});
   bool known = options.dry_run.empty() || (options.dry_run.size() == 1 && options.dry_run[0] == "All");
   if (!known) {
     auto shown = json::Value::Array();

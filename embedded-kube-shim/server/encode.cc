@@ -166,18 +166,32 @@ Result<std::string> Encoder::ProtobufOf(const Item& item, store::Revision revisi
   return ProtobufEnvelope(gvk.api_version(), gvk.kind, message);
 }
 
+json::Value Encoder::RowOf(const Item& item, store::Revision revision) const {
+  auto row = TableRow(*def_, *def_->FindVersion(version_), ObjectOf(item, revision), include_, engine_.now());
+  if (output_.meta_version != "v1" && include_ == IncludeObject::kMetadata)
+    if (auto* object = row.Find("object"); object && object->is_object()) object->Set("apiVersion") = Cat("meta.k8s.io/", output_.meta_version);
+  return row;
+}
+
+// Kinds that upstream prints by the generic converter (name and age), which leaves the rows of an empty list out.
+static bool HasDefaultColumns(const ResourceDef& def) {
+  return (def.group == "apiextensions.k8s.io" && def.resource == "customresourcedefinitions") || (def.group == "rbac.authorization.k8s.io" && def.resource == "clusterroles") ||
+         (def.group == "storage.k8s.io" && def.resource == "csistoragecapacities");
+}
+
 std::string Encoder::TableOf(const std::vector<ItemPtr>& items, const ListMeta& meta) const {
   const auto& version = *def_->FindVersion(version_);
   std::string out = Cat("{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/", output_.meta_version, "\",\"metadata\":");
   AppendListMeta(out, meta);
   out += ",\"columnDefinitions\":";
   TableColumns(*def_, version).DumpTo(out);
+  if (items.empty() && HasDefaultColumns(*def_)) return out + ",\"rows\":null}";
   out += ",\"rows\":[";
   bool first = true;
   for (const auto& item : items) {
     if (!first) out += ',';
     first = false;
-    TableRow(*def_, version, ObjectOf(*item, item->modified), include_, engine_.now()).DumpTo(out);
+    RowOf(*item, item->modified).DumpTo(out);
   }
   return out + "]}";
 }
@@ -200,7 +214,7 @@ std::string Encoder::Shaped(const Item& item, store::Revision revision, Columns 
       if (columns == Columns::kWith) TableColumns(*def_, version).DumpTo(out);
       else out += "null";
       out += ",\"rows\":[";
-      TableRow(*def_, version, ObjectOf(item, revision), include_, engine_.now()).DumpTo(out);
+      RowOf(item, revision).DumpTo(out);
       out += "]}";
       break;
     }

@@ -20,9 +20,9 @@ struct Engine::Running {
   int attempts = 0;
 };
 
-Engine::Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, AdmissionChain chain, const Clock& clock,
+Engine::Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, const RbacAuthorizer& rbac, AdmissionChain chain, const Clock& clock,
                Random& random, EngineOptions options, Post post)
-    : store_(store), registry_(registry), caches_(caches), authorizer_(authorizer), chain_(std::move(chain)), clock_(clock), random_(random),
+    : store_(store), registry_(registry), caches_(caches), authorizer_(authorizer), rbac_(rbac), chain_(std::move(chain)), clock_(clock), random_(random),
       options_(std::move(options)), post_(std::move(post)) {}
 
 void Engine::Run(const Ctx& ctx, std::unique_ptr<WriteOperation> operation, Done done) {
@@ -56,6 +56,7 @@ void Engine::Try(std::shared_ptr<Running> run) {
   const auto current = op.target.name.empty() ? nullptr : Find(op.target);
   auto attempt = op.Prepare(*this, run->ctx, current);
   if (!attempt) {
+    op.KeepWarnings();
     run->done(std::unexpected(std::move(attempt).error()));
     return;
   }
@@ -97,6 +98,7 @@ void Engine::Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome
     const bool own = run->attempt.key_expect && *run->attempt.key_expect == outcome->failed_expect;
     auto again = op.Conflict(own, run->attempts);
     if (!again) {
+      op.KeepWarnings();
       run->done(std::unexpected(std::move(again).error()));
     } else if (run->attempts >= kMaxAttempts) {
       run->done(std::unexpected(ConflictError(op.target.def->group, op.target.def->resource, op.target.name,

@@ -75,6 +75,10 @@ class WriteOperation {
   bool resets_managed_fields = false;          // the body asks for managedFields to be forgotten
   std::vector<std::string> decode_warnings;   // of the body, sent before those of an attempt
   std::vector<std::string> warnings;
+  std::shared_ptr<std::vector<std::string>> failed_warnings;   // when set: receives the warnings of a write that fails
+  void KeepWarnings() {
+    if (failed_warnings) *failed_warnings = warnings;
+  }
   // `current` is null when there is none (or when the name is not known yet).
   virtual Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) = 0;
   // After a lost race: an error ends the retries (a name that is taken).
@@ -92,7 +96,7 @@ class Engine final : public AdmissionWorld {
  public:
   using Done = std::move_only_function<void(Result<Written>)>;
   using Post = std::function<void(std::move_only_function<void()>)>;   // runs a job on a thread that may work
-  Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, AdmissionChain chain, const Clock& clock,
+  Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, const RbacAuthorizer& rbac, AdmissionChain chain, const Clock& clock,
          Random& random, EngineOptions options, Post post);
 
   // `done` is called once, on the calling thread or a posted one.
@@ -129,6 +133,7 @@ class Engine final : public AdmissionWorld {
   std::shared_ptr<const json::Value> Lookup(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const override;
   std::vector<std::shared_ptr<const json::Value>> List(std::string_view group, std::string_view resource, std::string_view ns) const override;
   Verdict Authorize(const Attributes& attributes) const override { return authorizer_.Authorize(attributes); }
+  const RbacAuthorizer& rbac() const override { return rbac_; }
   const class Registry& registry() const override { return registry_; }
   std::chrono::system_clock::time_point now() const override { return clock_.Now(); }
 
@@ -141,6 +146,7 @@ class Engine final : public AdmissionWorld {
   class Registry& registry_;
   Caches& caches_;
   const Authorizer& authorizer_;
+  const RbacAuthorizer& rbac_;
   const AdmissionChain chain_;
   const Clock& clock_;
   Random& random_;

@@ -28,7 +28,6 @@ constexpr std::array kSelectable = {
     Selectable{"", "nodes", "spec.unschedulable", "bool:spec.unschedulable"},
     Selectable{"", "replicationcontrollers", "status.replicas", "int:status.replicas"},
     Selectable{"", "namespaces", "status.phase", ""},
-    Selectable{"", "namespaces", "name", "metadata.name"},
     Selectable{"", "secrets", "type", ""},
     Selectable{"", "services", "spec.clusterIP", ""},
     Selectable{"", "services", "spec.type", ""},

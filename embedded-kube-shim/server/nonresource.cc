@@ -70,10 +70,6 @@ bool WantsAggregated(const http::Request& request, std::string* version) {
   return false;
 }
 
-http::Reply Method() {
-  return http::Reply(Text(405, "Method Not Allowed\n"));
-}
-
 }  // namespace
 
 struct NonResource::Documents {
@@ -147,13 +143,16 @@ std::optional<http::Reply> NonResource::Serve(const RestRequest& request) {
     return http::Reply(std::move(response));
   }
   if (path == "/openid/v1/jwks" && info_.jwks) {
+    const auto ranges = ParseAccept(http.Get("Accept"));
+    const auto takes = [](const MediaRange& range) { return range.type == "application/jwk-set+json" || range.type == "application/*" || range.type == "*/*"; };
+    if (!ranges.empty() && std::none_of(ranges.begin(), ranges.end(), takes)) return http::Reply(Text(406, ""));
     http::Response response;
     response.headers = {{"Content-Type", "application/jwk-set+json"}, {"Cache-Control", "public, max-age=3600"}};
     response.body = Bytes(info_.jwks());
     return http::Reply(std::move(response));
   }
-  if (path == "/openapi/v2" || path.starts_with("/openapi/v3")) return read ? OpenApi(request, path) : std::optional<http::Reply>();
-  if (path == "/" && read) {
+  if (path == "/openapi/v2" || path.starts_with("/openapi/v3")) return read || path == "/openapi/v2" ? OpenApi(request, path) : std::optional<http::Reply>();
+  if (path == "/") {
     auto root = json::Value::Object();
     auto& paths = root.Set("paths");
     std::vector<std::string> all = {"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"};
@@ -194,7 +193,7 @@ std::optional<http::Reply> NonResource::Discovery(const RestRequest& request, st
   if (parts.size() == 1) {
     std::string version;
     auto documents = Current();
-    if (http.method != "GET" && http.method != "HEAD") return http::Reply(EncodeError(http, MethodNotAllowedError()));
+    if (core && http.method != "GET" && http.method != "HEAD") return http::Reply(EncodeError(http, MethodNotAllowedError()));
     if (WantsAggregated(http, &version)) {
       const auto made = documents->Get(core ? "aggregated/api" : "aggregated/apis", [&] { return DiscoveryAggregated(registry, core).Dump() + "\n"; });
       return http::Reply(Tagged(http, made.bytes, made.etag, kAggregated, "public"));
@@ -218,7 +217,7 @@ std::optional<http::Reply> NonResource::Discovery(const RestRequest& request, st
     document = DiscoveryResources(registry, parts[1], parts[2]);
   }
   if (document.is_null()) return http::Reply(EncodeError(http, ResourceNotFoundError()));
-  if (http.method != "GET" && http.method != "HEAD") return http::Reply(EncodeError(http, MethodNotAllowedError()));
+  if (http.method != "GET" && (core || parts.size() > 2) && parts.size() > 1) return http::Reply(EncodeError(http, MethodNotAllowedError()));
   auto output = Negotiate(http, MediaScope::kObject);
   if (!output) return http::Reply(EncodeError(http, output.error()));
   return http::Reply(EncodeValue(*output, 200, document));
@@ -271,13 +270,12 @@ std::optional<http::Reply> NonResource::OpenApi(const RestRequest& request, std:
 
 std::optional<http::Reply> NonResource::Health(const RestRequest& request, std::string_view path) const {
   const auto& http = *request.http;
-  if (http.method != "GET" && http.method != "HEAD") return Method();
   const auto slash = path.find('/', 1);
   const std::string_view endpoint = path.substr(1, slash == std::string_view::npos ? path.npos : slash - 1);
   const std::string_view single = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
   if (endpoint != "healthz" && endpoint != "livez" && endpoint != "readyz") return std::nullopt;
   std::vector<std::pair<std::string, Result<>>> checks;
-  checks.emplace_back("ping", Result<>());
+  for (const char* name : {"ping", "log", "etcd"}) checks.emplace_back(name, Result<>());
   if (info_.health)
     for (auto& check : info_.health()) checks.push_back(std::move(check));
   if (slash != std::string_view::npos) {

@@ -18,6 +18,7 @@ class Create final : public WriteOperation {
   Create(Target t, json::Value object) : WriteOperation(std::move(t)), object_(std::move(object)) { generated_ = object_.At({"metadata", "name"}).Str().empty(); }
 
   Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr&) override {
+    engine_ = &engine;
     auto object = object_.Clone();
     const auto& version = target.schema_version();
     TRY_VOID(PlaceInNamespace(target, object));
@@ -30,12 +31,15 @@ class Create final : public WriteOperation {
   Result<> Conflict(bool on_own_key, int attempt) override {
     if (!on_own_key) return {};   // something this create depends on moved: look again
     if (generated_ && attempt < kNameAttempts) return {};
-    return std::unexpected(AlreadyExistsError(target.def->group, target.def->resource, target.name));
+    auto taken = AlreadyExistsError(target.def->group, target.def->resource, target.name);
+    if (const auto current = engine_->Find(target); current && !current->deletion_timestamp.empty()) return std::unexpected(std::move(taken).Wrap("object is being deleted"));
+    return std::unexpected(std::move(taken));
   }
 
  private:
   const json::Value object_;
   bool generated_ = false;
+  const Engine* engine_ = nullptr;   // of the last attempt
 };
 
 class Update final : public WriteOperation {
@@ -110,7 +114,7 @@ class Patch final : public WriteOperation {
   Result<> CheckIdentity(const json::Value& live, const json::Value& next) {
     const auto name = next.At({"metadata", "name"}).Str();
     if (name != target.name)
-      return std::unexpected(BadRequestError(name.empty() ? std::string("name must be provided") : Cat("the name of the object (", name, ") does not match the name on the URL (", target.name, ")")));
+      return std::unexpected(BadRequestError(name.empty() ? NamelessText(target.name) : Cat("the name of the object (", name, ") does not match the name on the URL (", target.name, ")")));
     static_cast<void>(live);
     return {};
   }

@@ -48,7 +48,7 @@ class Bind final : public WriteOperation {
     auto pod = engine.InVersion(*current, def, target.version);
     const auto refuse = [&](std::string why) { return std::unexpected(ConflictError("", "pods/binding", target.name, why)); };
     const auto uid = binding_.At({"metadata", "uid"}).Str();
-    if (!uid.empty() && uid != current->uid) return refuse(Cat("Precondition failed: UID in precondition: ", uid, ", UID in object meta: ", current->uid));
+    if (!uid.empty() && uid != current->uid) return std::unexpected(ConflictError("", "pods", target.name, UidMismatch(target, uid, current->uid)));
     if (!pod.At({"metadata", "deletionTimestamp"}).Str().empty()) return refuse(Cat("pod ", target.name, " is being deleted, cannot be assigned to a host"));
     if (const auto node = pod.At({"spec", "nodeName"}).Str(); !node.empty()) return refuse(Cat("pod ", target.name, " is already assigned to node ", Quote(node)));
     if (pod.At({"spec", "schedulingGates"}).size() > 0) return refuse(Cat("pod ", target.name, " has non-empty .spec.schedulingGates"));
@@ -201,7 +201,7 @@ void ServeBinding(Rest& rest, RestRequest request, RestDone done) {
   const auto make = [pods](const RestRequest& r, json::Value body, const WriteOptions&) -> Result<std::unique_ptr<WriteOperation>> {
     const std::string name(body.At({"metadata", "name"}).Str());
     if (!r.target.name.empty() && name != r.target.name)
-      return std::unexpected(BadRequestError(name.empty() ? std::string("name must be provided") : Cat("name in URL does not match name in Binding object")));
+      return std::unexpected(BadRequestError(name.empty() ? NamelessText(r.target.name) : Cat("name in URL does not match name in Binding object")));
     FieldErrors errors;
     const auto kind = body.At({"target", "kind"}).Str();
     if (!kind.empty() && kind != "Node") errors.push_back({FieldErrorType::kNotSupported, "target.kind", Quote(kind), "supported values: \"Node\", \"<empty>\""});

@@ -1,8 +1,7 @@
 #include "embedded-kube-shim/server/request_info.h"
 
-#include <array>
-
 #include "core/base/strings.h"
+#include "embedded-kube-shim/server/list_options.h"
 
 namespace skerry::kube {
 namespace {
@@ -44,18 +43,6 @@ std::string NameInFieldSelector(const http::Request& request) {
 
 }  // namespace
 
-bool QueryBool(std::string_view text, bool* valid) {
-  static constexpr std::array<std::string_view, 6> kTrue = {"1", "t", "T", "TRUE", "true", "True"};
-  static constexpr std::array<std::string_view, 6> kFalse = {"0", "f", "F", "FALSE", "false", "False"};
-  *valid = true;
-  for (const auto t : kTrue)
-    if (text == t) return true;
-  for (const auto f : kFalse)
-    if (text == f) return false;
-  *valid = text.empty();
-  return false;
-}
-
 RequestInfo ParseRequestInfo(const http::Request& request) {
   RequestInfo info;
   info.path = request.path;
@@ -90,8 +77,7 @@ RequestInfo ParseRequestInfo(const http::Request& request) {
   if (at < parts.size()) info.subresource = parts[at++];
   for (; at < parts.size(); ++at) info.trailing.push_back(parts[at]);
   if (info.name.empty() && info.verb == "get") {
-    bool valid = false;
-    info.verb = QueryBool(request.Query("watch"), &valid) ? "watch" : "list";
+    info.verb = QueryFlag(request, "watch") ? "watch" : "list";
   }
   if (info.name.empty() && info.verb == "delete") info.verb = "deletecollection";
   if (info.name.empty() && (info.verb == "list" || info.verb == "watch" || info.verb == "deletecollection")) info.name = NameInFieldSelector(request);

@@ -20,6 +20,5 @@ struct RequestInfo {
 
 RequestInfo ParseRequestInfo(const http::Request& request);
 // As strconv.ParseBool with "" and absent = false; *valid = false for other text.
-bool QueryBool(std::string_view text, bool* valid);
 
 }  // namespace skerry::kube

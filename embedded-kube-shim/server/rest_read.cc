@@ -74,10 +74,12 @@ Result<Listing> ListItems(const Engine& engine, const RestRequest& request, cons
   ObjectCache::Snapshot snapshot;
   std::string start;
   std::int64_t limit = std::max<std::int64_t>(options.limit, 0);
+  const bool uncached = def.resource == "events" && !def.custom;   // upstream keeps no watch cache of events
   if (!options.continue_token.empty()) {
     if (!options.resource_version.empty() && options.resource_version != "0")
       return std::unexpected(BadRequestError("specifying resource version is not allowed when using continue"));
     TRY(auto token, DecodeContinue(options.continue_token));
+    if (options.resource_version == "0" && !uncached) limit = 0;   // from the watch cache upstream, which ignores it
     start = token.start.substr(token.start.front() == '/' ? 1 : 0);
     if (token.revision < 0) {
       snapshot = cache.List(selection.key_prefix);
@@ -98,7 +100,7 @@ Result<Listing> ListItems(const Engine& engine, const RestRequest& request, cons
       snapshot = std::move(*at);
     } else {
       snapshot = cache.List(selection.key_prefix);
-      if (options.resource_version == "0") limit = 0;   // served from the watch cache upstream, which ignores it
+      if (options.resource_version == "0" && !uncached) limit = 0;   // served from the watch cache upstream, which ignores it
     }
   }
   Listing listing;
@@ -166,6 +168,9 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
   TRY(auto options, ParseListOptions(*request.http));
   TRY_VOID(ValidateListOptions(options, true));
   if (request.info.legacy_watch && !request.info.name.empty() && options.field_selector.empty()) options.field_selector = Cat("metadata.name=", request.info.name);
+  if (request.info.legacy_watch && !request.info.name.empty() && options.field_selector.starts_with("metadata.name=") && options.field_selector != Cat("metadata.name=", request.info.name))
+    return std::unexpected(BadRequestError("fieldSelector metadata.name doesn't match requested name"));
+  const bool silent = output.shape == Shape::kPartialList;   // events are no lists: upstream sends none
   Result<> include;
   auto encoder = EncoderFor(engine_, request, std::move(output), &include);
   TRY(auto selection, SelectionOf(request, options));
@@ -178,7 +183,8 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
   plan.key_prefix = selection.key_prefix;
   plan.labels = std::move(selection.labels);
   plan.fields = std::move(selection.fields);
-  plan.bookmarks = options.allow_watch_bookmarks;
+  if (silent) plan.key_prefix = "\x7f";
+  plan.bookmarks = options.allow_watch_bookmarks && !silent;
   const auto seconds = options.timeout_seconds.value_or(0);
   const auto span = seconds > 0 ? std::chrono::seconds(std::min<std::int64_t>(seconds, 24 * 3600)) : std::chrono::seconds(1800 + engine_.random().Below(1800));
   plan.deadline = std::chrono::steady_clock::now() + span;
@@ -232,8 +238,6 @@ void Rest::DeleteCollection(RestRequest request, RestDone done) {
   auto prepared = prepare();
   if (!prepared) return done(std::unexpected(std::move(prepared).error()));
   auto& [listing, encoder] = *prepared;
-  listing.meta.continue_token.clear();
-  listing.meta.remaining.reset();
   auto items = listing.items;
   auto pending = std::make_shared<Pending>();
   pending->done = std::move(done);

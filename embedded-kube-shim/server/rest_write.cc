@@ -7,6 +7,8 @@
 #include "embedded-kube-shim/server/virtual.h"
 
 // Create, update, patch and delete: from a request to an operation, from its outcome to an answer.
+#include "embedded-kube-shim/server/write_steps.h"
+
 namespace skerry::kube {
 namespace {
 
@@ -106,6 +108,16 @@ Result<WriteOptions> ParseWriteOptions(const http::Request& request, std::string
   return std::unexpected(InvalidError("meta.k8s.io", options_kind, "", errors));
 }
 
+// Options are decoded without the wrapping that bodies of objects get: only the innermost reason is told.
+static Error PlainDecodeError(const Error& error) {
+  std::string text(error.message());
+  for (const std::string_view wrap : {"cannot be handled as a DeleteOptions: ", "the object provided is unrecognized (must be of type DeleteOptions): "})
+    if (const auto at = text.find(wrap); at != text.npos) text.erase(0, at + wrap.size());
+  if (text.ends_with(')'))
+    if (const auto at = text.rfind(" ("); at != text.npos && text.find_first_not_of("0123456789abcdef.", at + 2) == text.size() - 1) text.resize(at);
+  return BadRequestError(std::move(text));
+}
+
 Result<ServerDeleteOptions> ParseDeleteOptions(const http::Request& request) {
   ServerDeleteOptions options;
   if (!request.body.empty()) {
@@ -113,7 +125,14 @@ Result<ServerDeleteOptions> ParseDeleteOptions(const http::Request& request) {
     if (encoding == Encoding::kProtobuf) {
       TRY_VOID(ParseProtobufEnvelope(request.body));
     }
-    TRY(auto decoded, Decode(FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"), encoding, request.body));
+    std::string text = request.body;
+    if (json::Value document; encoding == Encoding::kJson && json::Value::Parse(text, &document, nullptr) && document["kind"].Str() == "DeleteOptions") {
+      document.Set("apiVersion") = "v1";   // every group registers the same type
+      text = document.Dump();
+    }
+    auto parsed = Decode(FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"), encoding, text);
+    if (!parsed) return std::unexpected(PlainDecodeError(parsed.error()));
+    auto& decoded = *parsed;
     if (!decoded.gvk.kind.empty() && decoded.gvk.kind != "DeleteOptions")
       return std::unexpected(BadRequestError(Cat("decoded object cannot be converted to DeleteOptions")));
     const auto& body = decoded.object;
@@ -140,8 +159,15 @@ Result<ServerDeleteOptions> ParseDeleteOptions(const http::Request& request) {
 void Rest::Run(std::shared_ptr<RestRequest> request, Output output, std::unique_ptr<WriteOperation> operation, int status, RestDone done) {
   operation->caller = request->caller;
   const auto ctx = request->ctx;
-  engine_.Run(ctx, std::move(operation), [this, request, output = std::move(output), status, done = std::move(done)](Result<Written> written) mutable {
-    if (!written) return done(std::unexpected(std::move(written).error()));
+  auto failed = std::make_shared<std::vector<std::string>>();
+  operation->failed_warnings = failed;
+  engine_.Run(ctx, std::move(operation), [this, request, failed, output = std::move(output), status, done = std::move(done)](Result<Written> written) mutable {
+    if (!written) {
+      if (failed->empty()) return done(std::unexpected(std::move(written).error()));
+      auto response = EncodeError(*request->http, written.error());
+      AddWarnings(response.headers, *failed);
+      return done(http::Reply(std::move(response)));
+    }
     auto respond = [&]() -> Result<http::Reply> {
       if (written->as_status) {
         auto response = EncodeValue(output, 200, DeletedStatus(request->target, *written->item));
@@ -189,7 +215,7 @@ void Rest::Update(RestRequest request, RestDone done) {
     TRY(auto object, ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, warnings));
     const auto name = object.At({"metadata", "name"}).Str();
     if (name != request.target.name)
-      return std::unexpected(BadRequestError(name.empty() ? std::string("name must be provided")   // upstream's words for an absent one, too
+      return std::unexpected(BadRequestError(name.empty() ? NamelessText(request.target.name)
                                                           : Cat("the name of the object (", name, ") does not match the name on the URL (", request.target.name, ")")));
     auto operation = NewUpdate(request.target, std::move(object));
     operation->options = std::move(options);

@@ -176,10 +176,12 @@ void ServeScale(Rest& rest, RestRequest request, RestDone done) {
       TRY(auto body, ParsePatchBody(request));
       operation = NewScalePatch(request.target, std::move(body));
     } else {
+      if (json::Value sent; json::Value::Parse(request.http->body, &sent, nullptr) && sent["kind"].Str() == "Scale" && !sent["apiVersion"].Str().empty() && sent["apiVersion"].Str() != "autoscaling/v1")
+        return std::unexpected(BadRequestError(Cat("the API version in the data (", sent["apiVersion"].Str(), ") does not match the expected API version (autoscaling/v1)")));
       TRY(auto scale, ReadBody(request, ScaleSchema(), kScale, options.field_validation, warnings));
       const auto name = scale.At({"metadata", "name"}).Str();
       if (name != request.target.name)
-        return std::unexpected(BadRequestError(name.empty() ? std::string("name must be provided") : Cat("the name of the object (", name, ") does not match the name on the URL (", request.target.name, ")")));
+        return std::unexpected(BadRequestError(name.empty() ? NamelessText(request.target.name) : Cat("the name of the object (", name, ") does not match the name on the URL (", request.target.name, ")")));
       operation = NewScaleUpdate(request.target, std::move(scale));
     }
     operation->options = std::move(options);

@@ -48,10 +48,13 @@ json::Value UserInfo(const User& user) {
   return info;
 }
 
+// As upstream prints its internal form of them.
+std::string Shown(const json::Value& attributes) { return Cat("{\"Path\":", json::Value(attributes["path"].Str()).Dump(), ",\"Verb\":", json::Value(attributes["verb"].Str()).Dump(), "}"); }
+
 FieldErrors CheckAccessSpec(const json::Value& spec) {
   FieldErrors errors;
   const bool resource = spec.Find("resourceAttributes") != nullptr, path = spec.Find("nonResourceAttributes") != nullptr;
-  if (resource && path) errors.push_back({FieldErrorType::kInvalid, "spec.nonResourceAttributes", "null", "cannot be specified in combination with resourceAttributes"});
+  if (resource && path) errors.push_back({FieldErrorType::kInvalid, "spec.nonResourceAttributes", Shown(spec["nonResourceAttributes"]), "cannot be specified in combination with resourceAttributes"});
   if (!resource && !path) errors.push_back({FieldErrorType::kInvalid, "spec.resourceAttributes", "null", "exactly one of nonResourceAttributes or resourceAttributes must be specified"});
   return errors;
 }
@@ -105,7 +108,7 @@ void AccessReview(Rest& rest, RestRequest request, RestDone done) {
     if (user.name.empty() && user.groups.empty()) errors.push_back({FieldErrorType::kInvalid, "spec.user", "\"\"", "at least one of user or group must be specified"});
   }
   if (local) {
-    if (spec.Find("nonResourceAttributes")) errors.push_back({FieldErrorType::kInvalid, "spec.nonResourceAttributes", spec["nonResourceAttributes"].Dump(), "disallowed on this kind of request"});
+    if (spec.Find("nonResourceAttributes")) errors.push_back({FieldErrorType::kInvalid, "spec.nonResourceAttributes", Shown(spec["nonResourceAttributes"]), "disallowed on this kind of request"});
     if (const auto ns = spec.At({"resourceAttributes", "namespace"}).Str(); spec.Find("resourceAttributes") && ns != request.info.ns)
       errors.push_back({FieldErrorType::kInvalid, "spec.resourceAttributes.namespace", Quote(ns), "must match metadata.namespace"});
   }

@@ -41,7 +41,9 @@ void SplitForStatus(const Target& target, const json::Value& old, json::Value& n
   KeepAllBut(old, next, {"metadata", "status"});
   const bool keeps = std::find(kStatusKeepsMetadata.begin(), kStatusKeepsMetadata.end(), def.resource) != kStatusKeepsMetadata.end();
   if (def.custom || keeps) KeepMetadata(old, next);
-  else if (Is(def, "apps", "deployments")) CopyMember(old["metadata"], next.Set("metadata"), "labels");
+  if (Is(def, "", "pods") && next.At({"status", "qosClass"}).Str().empty()) CopyMember(old["status"], next.Set("status"), "qosClass");
+  if (def.custom || keeps) return;
+  if (Is(def, "apps", "deployments")) CopyMember(old["metadata"], next.Set("metadata"), "labels");
   else if (Is(def, "", "pods")) CopyMember(old["metadata"], next.Set("metadata"), "ownerReferences");
   else if (Is(def, "apiregistration.k8s.io", "apiservices"))
     for (const std::string_view member : {"labels", "annotations", "finalizers", "ownerReferences"}) CopyMember(old["metadata"], next.Set("metadata"), member);
@@ -85,11 +87,15 @@ void BumpGeneration(const Target& target, const json::Value& old, json::Value& n
   const auto& def = *target.def;
   const bool counts = def.has_generation || Is(def, "storage.k8s.io", "csidrivers");
   if (!counts || (target.subresource == "status") || Is(def, "scheduling.k8s.io", "priorityclasses")) return;
-  bool same = SameOutside(old, next, def.custom && !def.status_subresource);
+  // Opaque parameters never count as equal upstream.
+  const bool opaque = Is(def, "resource.k8s.io", "deviceclasses") && next.At({"spec", "config"}).size() > 0;
+  bool same = !opaque && SameOutside(old, next, def.custom && !def.status_subresource);
   if (Is(def, "apps", "deployments")) same = same && old.At({"metadata", "annotations"}) == next.At({"metadata", "annotations"});
   if (Is(def, "discovery.k8s.io", "endpointslices")) same = same && old.At({"metadata", "labels"}) == next.At({"metadata", "labels"});
   if (!same) next.Set("metadata").Set("generation") = old.At({"metadata", "generation"}).Int() + 1;
 }
+
+std::string NamelessText(std::string_view name) { return Cat("the name of the object (", name, " based on URL) was undeterminable: name must be provided"); }
 
 std::string UidMismatch(const Target& target, std::string_view wanted, std::string_view found) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kStoredAs = {

@@ -11,6 +11,8 @@ ManagerInfo ManagerInfoOf(const Engine& engine, const WriteOperation& op);
 Result<> PlaceInNamespace(const Target& target, json::Value& object);
 // Why an update of another object of this name fails, in upstream's words (its storage names some kinds differently).
 std::string UidMismatch(const Target& target, std::string_view wanted, std::string_view found);
+// Why a body without a name is refused where the URL has one.
+std::string NamelessText(std::string_view name);
 AdmissionRequest AdmissionFor(WriteOperation& op, Operation operation, json::Value* object, const json::Value* old, store::Batch& batch);
 // 409 when the body names another resourceVersion, 422 when it must name one.
 Result<> CheckVersionPrecondition(const Target& target, const Item& current, const json::Value& next);
