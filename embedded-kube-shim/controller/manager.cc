@@ -70,6 +70,9 @@ class ManagerImpl final : public Manager {
       std::lock_guard lock(mutex_);
       started_ = true;
       stopping_ = false;
+      for (const auto& q : queues_) {
+        for (std::size_t i = 0; i < q->ready.size(); ++i) WakeWorker();   // queued before the start
+      }
     }
     for (const auto& q : queues_) {
       for (const Trigger& t : q->spec.triggers) {

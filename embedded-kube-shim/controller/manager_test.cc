@@ -104,4 +104,25 @@ TEST_CASE("a key is never reconciled twice at once, and a change during a run ca
   CHECK(total == 2);
 }
 
+TEST_CASE("a key queued before the start is reconciled by the threads", "[controller]") {
+  NoInformers informers;
+  std::mutex mutex;
+  std::condition_variable wake;
+  bool ran = false;
+  auto manager = NewManager(informers, Clock::System(), {.threads = 2});
+  manager->Add({"c", {}, 1, std::make_unique<Scripted>([&](const Key&) -> Result<Outcome> {
+                  std::lock_guard lock(mutex);
+                  ran = true;
+                  wake.notify_one();
+                  return Outcome{};
+                })});
+  manager->Enqueue("c", {"ns", "a"});
+  REQUIRE(manager->Start(Ctx(std::stop_token())));
+  {
+    std::unique_lock lock(mutex);
+    CHECK(wake.wait_for(lock, std::chrono::seconds(10), [&] { return ran; }));
+  }
+  manager->Stop();
+}
+
 }  // namespace skerry::kube

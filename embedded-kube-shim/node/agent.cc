@@ -59,10 +59,11 @@ struct Agent::Parts {
         manager(NewManager(informers, clk)), events(NewEventRecorder(c, "kubelet", options.node.name, clk)),
         workers(WorkerEnvironment{*manager, informers, c, *events, r, network, pool, clk, options.node.name, options.node.ip, options.node.data_directory, options.dns,
                                   [this](const Ctx& ctx, const json::Value& pod, std::string_view audience, std::int64_t seconds) { return tokens.Get(ctx, pod, audience, seconds); },
-                                  NewProbeRunner(r)}) {
+                                  NewProbeRunner(r), stop.get_token()}) {
     AddNodeStatus(*manager, informers, c, *events, r, clk, options.node);
   }
 
+  std::stop_source stop;
   Client& client;
   container::Runtime& runtime;
   const Clock& clock;
@@ -147,6 +148,7 @@ Result<> Agent::Start(const Ctx& ctx) {
 }
 
 void Agent::Stop() noexcept {
+  parts_->stop.request_stop();
   parts_->manager->Stop();
   parts_->pool.Stop();
   parts_->runtime.Stop();

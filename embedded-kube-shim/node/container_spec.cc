@@ -169,10 +169,10 @@ container::Resources ContainerResources(const json::Value& pod, const json::Valu
 }
 
 std::string ContainerHash(const json::Value& c) {
-  json::Value copy = c.Clone();
-  copy.Erase("resources");          // changed in place
-  copy.Erase("resizePolicy");
-  return TemplateHash(copy, std::nullopt);
+  json::Value replaced;             // nothing else may change in the life of a pod, but resources, and those change in place
+  replaced.Set("name") = c["name"].Str();
+  replaced.Set("image") = c["image"].Str();
+  return TemplateHash(replaced, std::nullopt);
 }
 
 container::SandboxSpec MakeSandbox(const json::Value& pod, const std::string& id, std::string_view domain) {

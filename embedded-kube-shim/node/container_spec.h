@@ -35,7 +35,7 @@ container::SandboxSpec MakeSandbox(const json::Value& pod, const std::string& id
 container::Resources PodResources(const json::Value& pod);
 container::Resources ContainerResources(const json::Value& pod, const json::Value& container, const json::Value& node);
 
-// What a restart in place depends on: image, command, environment… A container whose hash differs from the running one's is replaced.
+// A container whose hash differs from the running one's is replaced.
 std::string ContainerHash(const json::Value& container);
 
 struct ContainerInput {

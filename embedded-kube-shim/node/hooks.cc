@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
 
 #include "core/base/clock.h"
 #include "core/base/files.h"
@@ -17,6 +19,7 @@ namespace skerry::kube::node {
 namespace {
 
 constexpr std::size_t kBodyLimit = 10 << 10;
+constexpr std::chrono::seconds kHookDeadline{60};
 
 std::vector<std::string> Argv(const json::Value& exec) {
   std::vector<std::string> out;
@@ -75,17 +78,17 @@ Result<> RunHook(const Ctx& ctx, container::Runtime& runtime, const json::Value&
     return Fail(Code::kInvalid, Cat("command '", Join(Argv(handler["exec"]), " "), "' exited with ", r.exit_code, ": ", r.error));
   }
   if (handler["httpGet"].is_object()) {
-    TRY(const HttpAnswer answer, HttpGet(ctx, handler["httpGet"], container, pod_ip));
+    const Ctx limited(ctx.stop, std::min(ctx.deadline, std::chrono::steady_clock::now() + kHookDeadline));
+    TRY(const HttpAnswer answer, HttpGet(limited, handler["httpGet"], container, pod_ip));
     if (answer.status >= 200 && answer.status < 400) return {};
     return Fail(Code::kInvalid, Cat("HTTP lifecycle hook failed with statuscode: ", answer.status));
   }
   if (handler["sleep"].is_object()) {
-    // Waits on a descriptor that never becomes ready: ends by time only.
-    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(handler["sleep"]["seconds"].Int());
-    while (!ctx.done() && std::chrono::steady_clock::now() < until) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-      ::poll(nullptr, 0, static_cast<int>(std::min<std::int64_t>(std::max<std::int64_t>(left.count(), 1), PollTimeout(ctx))));
-    }
+    const auto until = std::min(ctx.deadline, std::chrono::steady_clock::now() + std::chrono::seconds(handler["sleep"]["seconds"].Int()));
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_until(lock, ctx.stop, until, [] { return false; });
     return {};
   }
   return {};

@@ -102,8 +102,10 @@ ImagePuller::Answer ImagePuller::Ensure(const ObjectPtr& pod, const json::Value&
   Pull& pull = pulls_[key];
   const Clock::MonoTime now = clock_.Mono();
   if (!pull.running && now < pull.retry_at) {
-    events_.Event(*pod, "Normal", "BackOff", Cat("Back-off pulling image ", Quote(image)), field);
-    events_.Event(*pod, "Warning", "Failed", "Error: ImagePullBackOff", field);
+    if (!std::exchange(pull.told, true)) {
+      events_.Event(*pod, "Normal", "BackOff", Cat("Back-off pulling image ", Quote(image)), field);
+      events_.Event(*pod, "Warning", "Failed", "Error: ImagePullBackOff", field);
+    }
     return Wait{{"ImagePullBackOff", Cat("Back-off pulling image ", Quote(image), ": ", pull.error.reason, ": ", pull.error.message)},
                 std::chrono::ceil<std::chrono::milliseconds>(pull.retry_at - now)};
   }
@@ -122,12 +124,14 @@ ImagePuller::Answer ImagePuller::Ensure(const ObjectPtr& pod, const json::Value&
 void ImagePuller::Run(const ObjectPtr& pod, const std::string& image, const std::string& field, const std::string& key, const std::string& start,
                       container::Credentials credentials, const std::function<void()>& wake) {
   const auto begin = clock_.Mono();
-  const Ctx ctx(std::stop_token(), std::chrono::steady_clock::now() + kPullDeadline);
+  const Ctx ctx(stop_, std::chrono::steady_clock::now() + kPullDeadline);
   auto pulled = images_.Pull(ctx, image, credentials);
+  if (stop_.stop_requested()) return;
   {
     std::lock_guard lock(mutex_);
     Pull& pull = pulls_[key];
     pull.running = false;
+    pull.told = false;
     if (pulled) {
       pull.failures = 0;
       pull.retry_at = {};

@@ -18,8 +18,8 @@ namespace skerry::kube::node {
 // Brings images to this machine without blocking the pods that wait for them. Thread-safe.
 class ImagePuller {
  public:
-  ImagePuller(container::Images& images, ElasticPool& pool, EventRecorder& events, const Clock& clock)
-      : images_(images), pool_(pool), events_(events), clock_(clock) {}
+  ImagePuller(container::Images& images, ElasticPool& pool, EventRecorder& events, const Clock& clock, std::stop_token stop)
+      : images_(images), pool_(pool), events_(events), clock_(clock), stop_(std::move(stop)) {}
 
   struct Wait {
     WaitReason reason;
@@ -37,6 +37,7 @@ class ImagePuller {
     int failures = 0;
     Clock::MonoTime retry_at{};
     WaitReason error;
+    bool told = false;                   // an event says that it waits
     std::string done_for;                // the start for which it was pulled
   };
   void Run(const ObjectPtr& pod, const std::string& image, const std::string& field, const std::string& key, const std::string& start,
@@ -46,6 +47,7 @@ class ImagePuller {
   ElasticPool& pool_;
   EventRecorder& events_;
   const Clock& clock_;
+  const std::stop_token stop_;
   std::mutex mutex_;
   std::map<std::string, Pull> pulls_;    // "<pod uid>/<image>"
 };

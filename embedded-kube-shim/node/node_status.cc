@@ -49,17 +49,24 @@ class NodeStatus final : public Reconciler {
         leases_(informers.Get("coordination.k8s.io/v1/leases")) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key&) override {
+    auto r = Beat(ctx);
+    // Nobody else could make this true again: a refusal (roles that are still being written) is tried again as well.
+    if (!r && r.error().code() != Code::kForbidden && r.error().code() != Code::kInvalid) return std::unexpected(std::move(r).error());
+    if (!r) log::Warn("node status not written", {{"node", o_.name}, {"error", r.error()}});
+    return Outcome{r ? kRenew : std::chrono::seconds(1)};
+  }
+
+ private:
+  Result<> Beat(const Ctx& ctx) {
     const ObjectPtr node = nodes_.Get({"", o_.name});
     if (!node) {
       TRY_VOID(Register(ctx));
     } else {
       TRY_VOID(Update(ctx, *node));
     }
-    TRY_VOID(Renew(ctx));
-    return Outcome{kRenew};
+    return Renew(ctx);
   }
 
- private:
   Result<> Register(const Ctx& ctx) {
     json::Value n;
     n.Set("apiVersion") = "v1";

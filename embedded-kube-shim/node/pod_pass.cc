@@ -1,14 +1,11 @@
 #include "embedded-kube-shim/node/pod_pass.h"
 
-#include <dirent.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"
 #include "core/container/log.h"
+#include "core/process/mounts.h"
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
 
@@ -28,24 +25,6 @@ std::string LabelOf(const container::StringMap& labels, const char* name) {
   return it == labels.end() ? std::string() : it->second;
 }
 
-// Removes a directory of plain files and directories without following links.
-void RemoveTree(const std::string& path) {
-  struct stat st;
-  if (::lstat(path.c_str(), &st) != 0) return;
-  if (!S_ISDIR(st.st_mode)) {
-    ::unlink(path.c_str());
-    return;
-  }
-  if (DIR* d = ::opendir(path.c_str())) {
-    while (const dirent* e = ::readdir(d)) {
-      const std::string_view name = e->d_name;
-      if (name != "." && name != "..") RemoveTree(path + "/" + std::string(name));
-    }
-    ::closedir(d);
-  }
-  ::rmdir(path.c_str());
-}
-
 }  // namespace
 
 PodPass::PodPass(const Ctx& ctx, const WorkerEnvironment& env, PassTools tools, std::shared_ptr<PodState> state, ObjectPtr pod)
@@ -59,7 +38,14 @@ PodPass::PodPass(const Ctx& ctx, const WorkerEnvironment& env, PassTools tools, 
 Result<PassResult> PodPass::Run() {
   TRY_VOID(Load());
   if (!pod_ || IsTerminating(*pod_) || Overdue() || state_->terminating) return Finish();
-  if (IsPodFinished(*pod_) && !AnyAlive()) return Finish();
+  if (IsPodFinished(*pod_) && (!AnyAlive() || state_->adopted)) {
+    // Whatever decided so (a deadline, an eviction) did it before this agent started; its words stay.
+    if (state_->failed_reason.empty() && Pod()["status"]["phase"].Str() == "Failed") {
+      state_->failed_reason = Pod()["status"]["reason"].Str();
+      state_->failed_message = Pod()["status"]["message"].Str();
+    }
+    return Finish();
+  }
   return RunActive();
 }
 
@@ -68,6 +54,7 @@ Result<> PodPass::Load() {
   auto sandbox = env_.runtime.InspectSandbox(state_->sandbox_id);
   if (!sandbox && sandbox.error().code() != Code::kNotFound) return std::unexpected(std::move(sandbox).error());
   sandbox_ready_ = sandbox && sandbox->ready;
+  netns_path_ = sandbox ? sandbox->netns_path : "";
   attempts_.clear();
   TRY(std::vector<container::ContainerStatus> all, env_.runtime.ListContainers(state_->sandbox_id));
   for (container::ContainerStatus& s : all) {
@@ -76,6 +63,7 @@ Result<> PodPass::Load() {
     a.kind = kind == "init" ? ContainerKind::kInit : kind == "ephemeral" ? ContainerKind::kEphemeral : ContainerKind::kContainer;
     a.number = NumberOf(s.labels);
     a.status = std::move(s);
+    if (a.status.state != container::State::kRunning) tools_.prober.Forget(a.status.id);
     attempts_[name].push_back(std::move(a));
   }
   for (auto& [name, list] : attempts_) std::sort(list.begin(), list.end(), [](const Attempt& a, const Attempt& b) { return a.number < b.number; });
@@ -133,6 +121,7 @@ bool PodPass::Overdue() {
     Again(left);
     return false;
   }
+  if (!state_->failed_reason.empty()) return true;
   state_->failed_reason = "DeadlineExceeded";
   state_->failed_message = "Pod was active on the node longer than the specified deadline";
   env_.events.Event(Pod(), "Normal", "DeadlineExceeded", state_->failed_message);
@@ -200,10 +189,8 @@ Result<> PodPass::RemoveEverything() {
   for (const auto& [name, list] : attempts_) {
     for (const Attempt& a : list) TRY_VOID(env_.runtime.RemoveContainer(ctx_, a.status.id));
   }
-  TRY_VOID(TearDownVolumes(ctx_, place_.directory));
-  RemoveTree(place_.directory);
-  RemoveTree(place_.log_directory);
-  return {};
+  TRY_VOID(RemovePodDirectory(ctx_, place_.directory));
+  return process::RemoveTree(place_.log_directory);
 }
 
 std::string PodPass::TerminationMessage(const Attempt& a) const {

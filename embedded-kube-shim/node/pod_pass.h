@@ -20,6 +20,7 @@ struct ContainerMemory {
   std::shared_ptr<std::atomic<bool>> pre_stop_done;
   Clock::MonoTime kill_at{};                          // when TERM has had its time
   bool post_start_failed = false;
+  bool replace = false;                               // ended by us to start anew, whatever its exit code and the restart policy say
 };
 
 struct PodState {
@@ -34,8 +35,9 @@ struct PodState {
   Clock::MonoTime deadline{};                         // of the termination
   std::string failed_reason, failed_message;
   std::map<std::string, ContainerMemory> memory;      // by container id
-  std::map<std::string, int> crashes;                 // by container name, since its last long run
+  std::map<std::string, int> series;                  // by container name: the attempt before which the crashes that count began
   std::map<std::string, WaitReason> waiting;          // by container name
+  std::map<std::string, int> backoff_told;            // by container name: the attempt whose back-off an event told
   std::optional<Clock::Wall> renew_tokens;
   bool final_status_written = false;
 };
@@ -84,6 +86,8 @@ class PodPass {
   Result<bool> EnsureSandbox();
   Result<> RunInit(bool* done);
   Result<> RunContainers();
+  int FirstNumber(const std::string& name) const;
+  bool IsDue(const json::Value& c, ContainerKind kind, const Attempt& ended);
   Result<> StartIfDue(const json::Value& c, ContainerKind kind);
   Result<> Start(const json::Value& c, ContainerKind kind, int attempt, const container::ImageInfo& image);
   Result<> PrepareSubPaths(const json::Value& c, const Environment& env, ContainerInput* input);
@@ -113,6 +117,7 @@ class PodPass {
   ObjectPtr node_;
   PodPlace place_;
   bool sandbox_ready_ = false;
+  std::string netns_path_;
   std::map<std::string, std::vector<Attempt>, std::less<>> attempts_;   // by container name, oldest first
   MountedVolumes volumes_;
   Outcome outcome_;

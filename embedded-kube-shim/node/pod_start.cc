@@ -54,21 +54,24 @@ Result<bool> PodPass::EnsureSandbox() {
     ++state_->sandbox_attempt;
   }
   if (state_->sandbox_id.empty()) state_->sandbox_id = Cat(state_->uid, ".", state_->sandbox_attempt);
-  auto sandbox = env_.runtime.EnsureSandbox(ctx_, MakeSandbox(Pod(), state_->sandbox_id, env_.dns.domain));
-  if (!sandbox) {
-    env_.events.Event(Pod(), "Warning", "FailedCreatePodSandBox", Cat("Failed to create pod sandbox: ", sandbox.error().message()));
-    return std::unexpected(std::move(sandbox).error());
-  }
-  sandbox_ready_ = sandbox->ready;
   if (!sandbox_ready_) {
-    Again(std::chrono::milliseconds(1));
-    return false;
+    auto sandbox = env_.runtime.EnsureSandbox(ctx_, MakeSandbox(Pod(), state_->sandbox_id, env_.dns.domain));
+    if (!sandbox) {
+      env_.events.Event(Pod(), "Warning", "FailedCreatePodSandBox", Cat("Failed to create pod sandbox: ", sandbox.error().message()));
+      return std::unexpected(std::move(sandbox).error());
+    }
+    sandbox_ready_ = sandbox->ready;
+    netns_path_ = sandbox->netns_path;
+    if (!sandbox_ready_) {
+      Again(std::chrono::milliseconds(1));
+      return false;
+    }
   }
   if (!state_->network_ready) {
     if (Pod()["spec"]["hostNetwork"].Bool()) {
       state_->pod_ip = env_.node_ip;
     } else {
-      auto address = env_.network.Attach(state_->sandbox_id, sandbox->netns_path, Pod());
+      auto address = env_.network.Attach(state_->sandbox_id, netns_path_, Pod());
       if (!address) {
         env_.events.Event(Pod(), "Warning", "FailedCreatePodSandBox", Cat("Failed to set up the pod's network: ", address.error().message()));
         return std::unexpected(std::move(address).error());
@@ -131,7 +134,45 @@ Result<> PodPass::RunContainers() {
   return first;
 }
 
-// Watches a running container, or starts the next attempt when the restart policy and the back-off allow.
+// The restart count goes on when the runtime's record of earlier attempts is gone with their sandbox.
+int PodPass::FirstNumber(const std::string& name) const {
+  for (const char* list : {"containerStatuses", "initContainerStatuses"}) {
+    for (const json::Value& s : Pod()["status"][list].Items()) {
+      if (s["name"].Str() == name && !s["containerID"].Str().empty()) return static_cast<int>(s["restartCount"].Int()) + 1;
+    }
+  }
+  return 0;
+}
+
+// May the container that ended so start again now? Otherwise says why it waits and when to look again.
+bool PodPass::IsDue(const json::Value& c, ContainerKind kind, const Attempt& ended) {
+  const std::string name(c["name"].Str());
+  const auto hash = ended.status.labels.find(kContainerHash);
+  const auto memory = state_->memory.find(ended.status.id);
+  const bool changed = kind != ContainerKind::kEphemeral && hash != ended.status.labels.end() && hash->second != ContainerHash(c);
+  const bool replace = changed || (memory != state_->memory.end() && memory->second.replace);
+  const std::string_view policy = Pod()["spec"]["restartPolicy"].Str("Always");
+  const bool failed = ended.status.exit_code != 0 || ended.status.state == container::State::kUnknown;
+  const bool again = IsSidecar(c) || (kind == ContainerKind::kInit ? policy != "Never" : policy == "Always" || (policy == "OnFailure" && failed));
+  if (!again && !replace) return false;
+  int& series = state_->series[name];
+  if (changed || ended.status.finished - ended.status.started >= kLongRun) series = ended.number;
+  const int restarts = ended.number + 1 - series;
+  const auto delay = restarts <= 1 ? std::chrono::seconds(0) : CrashDelay(restarts - 1);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(ended.status.finished + delay - env_.clock.Now());
+  if (left.count() <= 0) return true;
+  const std::string minutes = delay.count() >= 60 ? Cat(delay.count() / 60, "m") : "";
+  const std::string whose = Cat("restarting failed container ", name, " in pod ", state_->key.name, "_", state_->key.ns, "(", state_->uid, ")");
+  state_->waiting[name] = {"CrashLoopBackOff", Cat("back-off ", minutes, delay.count() % 60, "s restarting failed container=", name, " pod=", state_->key.name, "_",
+                                                   state_->key.ns, "(", state_->uid, ")")};
+  if (std::exchange(state_->backoff_told[name], ended.number + 1) != ended.number + 1) {
+    env_.events.Event(Pod(), "Warning", "BackOff", "Back-off " + whose, FieldPath(c, kind));
+  }
+  Again(left);
+  return false;
+}
+
+// Watches a running container, or starts the next attempt when it is due.
 Result<> PodPass::StartIfDue(const json::Value& c, ContainerKind kind) {
   const std::string name(c["name"].Str());
   const Attempt* a = Latest(name);
@@ -140,28 +181,14 @@ Result<> PodPass::StartIfDue(const json::Value& c, ContainerKind kind) {
     return {};
   }
   int number = 0;
-  if (a && a->status.state != container::State::kCreated) {
-    number = a->number + 1;
-    tools_.prober.Forget(a->status.id);
-    const std::string_view policy = Pod()["spec"]["restartPolicy"].Str("Always");
-    const bool again = IsSidecar(c) || (kind == ContainerKind::kInit ? policy != "Never" : policy == "Always" || (policy == "OnFailure" && a->status.exit_code != 0));
-    if (!again) return {};
-    int& crashes = state_->crashes[name];
-    if (a->status.finished - a->status.started >= kLongRun) crashes = 0;
-    const Clock::Wall due = a->status.finished + (crashes == 0 && number == 1 ? std::chrono::seconds(0) : CrashDelay(std::max(crashes, number - 1)));
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - env_.clock.Now());
-    if (left.count() > 0) {
-      const auto delay = CrashDelay(std::max(crashes, number - 1));
-      state_->waiting[name] = {"CrashLoopBackOff", Cat("back-off ", delay.count() >= 60 ? Cat(delay.count() / 60, "m", delay.count() % 60, "s") : Cat(delay.count(), "s"),
-                                                       " restarting failed container=", name, " pod=", state_->key.name, "_", state_->key.ns, "(", state_->uid, ")")};
-      env_.events.Event(Pod(), "Warning", "BackOff", Cat("Back-off restarting failed container ", name, " in pod ", state_->key.name, "_", state_->key.ns, "(", state_->uid, ")"),
-                        FieldPath(c, kind));
-      Again(left);
-      return {};
-    }
-    crashes = std::max(crashes + 1, number);
-  } else if (a) {
+  if (!a) {
+    number = FirstNumber(name);
+    state_->series[name] = number;
+  } else if (a->status.state == container::State::kCreated) {
     number = a->number;                                // created, never started: go on with it
+  } else {
+    number = a->number + 1;
+    if (!IsDue(c, kind, *a)) return {};
   }
   const std::string id = Cat(state_->uid, ".", name, ".", number);
   const Key key = state_->key;
@@ -297,6 +324,7 @@ void PodPass::CheckRunning(const json::Value& c, ContainerKind kind) {
   if (memory.post_start_failed) {
     KillForRestart(*a, c, Cat("FailedPostStartHook"));
   } else if (results.unhealthy) {
+    state_->memory[a->status.id].replace = Pod()["spec"]["restartPolicy"].Str() != "Never" || IsSidecar(c);
     KillForRestart(*a, c, Cat("Container ", c["name"].Str(), " failed ", results.started ? "liveness" : "startup", " probe, will be restarted"));
   } else if (hash != a->status.labels.end() && hash->second != ContainerHash(c) && kind != ContainerKind::kEphemeral) {
     KillForRestart(*a, c, Cat("Container ", c["name"].Str(), " definition changed, will be restarted"));

@@ -60,10 +60,11 @@ bool PodPass::StopContainer(const Attempt& a, const json::Value* spec, std::chro
       m.pre_stop_done->store(false);
       const bool runs = env_.pool.TrySubmit([this_env = &env_, hook = std::make_shared<json::Value>(hook->Clone()), container = std::make_shared<json::Value>(spec->Clone()), id,
                                              ip = state_->pod_ip, done = m.pre_stop_done, grace, pod = pod_, key = state_->key, enqueue = tools_.enqueue] {
-        const Ctx limited(std::stop_token(), std::chrono::steady_clock::now() + grace);
+        const Ctx limited(this_env->stop, std::chrono::steady_clock::now() + grace);
         if (auto r = RunHook(limited, this_env->runtime, *hook, *container, id, ip); !r) {
           this_env->events.Event(*pod, "Warning", "FailedPreStopHook", Cat("PreStopHook failed: ", r.error().message()), Cat("spec.containers{", (*container)["name"].Str(), "}"));
         }
+        if (this_env->stop.stop_requested()) return;
         done->store(true);
         enqueue(key);
       });

@@ -1,12 +1,10 @@
 #include "embedded-kube-shim/node/pod_worker.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"
+#include "core/process/mounts.h"
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
@@ -14,11 +12,13 @@
 
 namespace skerry::kube::node {
 
+constexpr std::chrono::seconds kRefusedAgain{5};
+
 class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
  public:
   explicit Impl(const WorkerEnvironment& env)
       : env_(env), pods_(env.informers.Get("v1/pods")), nodes_(env.informers.Get("v1/nodes")), config_maps_(env.informers.Get("v1/configmaps")),
-        secrets_(env.informers.Get("v1/secrets")), services_(env.informers.Get("v1/services")), puller_(env.runtime.images(), env.pool, env.events, env.clock),
+        secrets_(env.informers.Get("v1/secrets")), services_(env.informers.Get("v1/services")), puller_(env.runtime.images(), env.pool, env.events, env.clock, env.stop),
         prober_(env.manager, env.probe_runner, env.events, env.clock, [this](const Key& key) { env_.manager.Enqueue(kPodController, key); }) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) {
@@ -37,7 +37,7 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
     PodPass pass(ctx, env_, Tools(), state, pod);
     auto result = pass.Run();
     Publish(*state, pass);
-    if (!result) return std::unexpected(std::move(result).error());
+    if (!result) return Retry(key, std::move(result).error());
     Earlier(outcome, result->outcome);
     if (result->removed) Drop(state);
     return outcome;
@@ -45,6 +45,7 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
 
   Result<> Adopt() {
     std::set<std::string> known;
+    std::vector<std::string> stale;
     TRY(const std::vector<container::SandboxStatus> sandboxes, env_.runtime.ListSandboxes());
     for (const container::SandboxStatus& s : sandboxes) {
       const auto label = [&](const char* name) {
@@ -63,9 +64,12 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
       state->adopted = true;
       std::lock_guard lock(mutex_);
       std::shared_ptr<PodState>& slot = states_[uid];
+      if (slot) stale.push_back(slot->sandbox_attempt < state->sandbox_attempt ? slot->sandbox_id : s.id);
       if (!slot || slot->sandbox_attempt < state->sandbox_attempt) slot = state;
     }
+    for (const std::string& id : stale) known.erase(id);
     TRY_VOID(env_.network.RetainOnly(known));
+    TRY_VOID(RemoveStrays(stale));
     std::lock_guard lock(mutex_);
     for (const auto& [uid, state] : states_) env_.manager.Enqueue(kPodController, state->key);
     return {};
@@ -100,6 +104,32 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
   }
 
  private:
+  // What a crash between two steps of a removal left: older sandboxes of a pod, directories of pods that are nowhere else.
+  Result<> RemoveStrays(const std::vector<std::string>& sandboxes) {
+    const Ctx ctx(std::stop_token{});
+    for (const std::string& id : sandboxes) TRY_VOID(env_.runtime.RemoveSandbox(ctx, id));
+    std::set<std::string, std::less<>> known;
+    for (const ObjectPtr& pod : pods_.OnNode(env_.node_name)) known.emplace(Uid(*pod));
+    for (const auto& [uid, state] : states_) known.insert(uid);
+    for (const std::string& uid : Entries(env_.data_directory + "/pods")) {
+      if (!known.contains(uid)) TRY_VOID(RemovePodDirectory(ctx, Cat(env_.data_directory, "/pods/", uid)));
+    }
+    for (const std::string& name : Entries(env_.data_directory + "/logs")) {
+      const std::size_t last = name.rfind('_');          // "<namespace>_<name>_<uid>"
+      if (last != std::string::npos && !known.contains(std::string_view(name).substr(last + 1))) {
+        TRY_VOID(process::RemoveTree(Cat(env_.data_directory, "/logs/", name)));
+      }
+    }
+    return {};
+  }
+
+  // What the API or the kernel refuses may be allowed later without a change of the pod: a role, a directory of the host.
+  static Result<Outcome> Retry(const Key& key, Error error) {
+    if (error.code() != Code::kInvalid && error.code() != Code::kForbidden) return std::unexpected(std::move(error));
+    log::Warn("pod cannot go on", {{"pod", key.ns + "/" + key.name}, {"error", error}});
+    return Outcome{kRefusedAgain};
+  }
+
   PassTools Tools() { return {puller_, prober_, nodes_, config_maps_, secrets_, services_, [this](const Key& k) { env_.manager.Enqueue(kPodController, k); }}; }
 
   static void Earlier(Outcome& into, const Outcome& o) {

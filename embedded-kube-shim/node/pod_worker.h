@@ -33,6 +33,7 @@ struct WorkerEnvironment {
   DnsOptions dns;
   TokenSource tokens;
   ProbeRunner probe_runner;
+  std::stop_token stop;                  // ends pulls and hooks on the pool
 };
 
 // Where a pod's containers are, for streams. Empty ids when not there.

@@ -5,6 +5,7 @@
 
 #include "core/base/files.h"
 #include "core/base/strings.h"
+#include "core/process/mounts.h"
 #include "core/text/base64.h"
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
@@ -155,6 +156,8 @@ Result<std::string> SetUp(const Ctx& ctx, const json::Value& pod, const json::Va
   return Fail(Code::kUnsupported, Cat("this node cannot mount a volume ", what));
 }
 
+}  // namespace
+
 std::vector<std::string> Entries(const std::string& directory) {
   std::vector<std::string> out;
   DIR* d = ::opendir(directory.c_str());
@@ -167,8 +170,6 @@ std::vector<std::string> Entries(const std::string& directory) {
   return out;
 }
 
-}  // namespace
-
 Result<MountedVolumes> SetUpVolumes(const Ctx& ctx, const json::Value& pod, const std::string& directory, const Sources& sources, const TokenSource& tokens) {
   MountedVolumes out;
   for (const json::Value& v : pod["spec"]["volumes"].Items()) {
@@ -179,16 +180,15 @@ Result<MountedVolumes> SetUpVolumes(const Ctx& ctx, const json::Value& pod, cons
   return out;
 }
 
-Result<> TearDownVolumes(const Ctx& ctx, const std::string& directory) {
+Result<> RemovePodDirectory(const Ctx& ctx, const std::string& directory) {
+  TRY_VOID(process::UnmountBelow(directory + "/volume-subpaths"));
   volume::EmptyDir empty_dir;
   volume::Projected projected;
   for (volume::Plugin* plugin : {static_cast<volume::Plugin*>(&empty_dir), static_cast<volume::Plugin*>(&projected)}) {
     const std::string base = Cat(directory, "/volumes/", plugin->name());
     for (const std::string& name : Entries(base)) TRY_VOID(plugin->TearDown(ctx, base + "/" + name));
-    ::rmdir(base.c_str());
   }
-  ::rmdir((directory + "/volumes").c_str());
-  return {};
+  return process::RemoveTree(directory);
 }
 
 std::set<std::string> ReferencedByVolumes(const json::Value& pod) {

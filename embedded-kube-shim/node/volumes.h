@@ -28,7 +28,10 @@ struct MountedVolumes {
 // Sets up (or brings up to date) every volume of the pod. Idempotent. Errors are shown as FailedMount with the volume's name:
 // `MountVolume.SetUp failed for volume "x" : configmap "y" not found`.
 Result<MountedVolumes> SetUpVolumes(const Ctx& ctx, const json::Value& pod, const std::string& directory, const Sources& sources, const TokenSource& tokens);
-Result<> TearDownVolumes(const Ctx& ctx, const std::string& directory);   // all below "<directory>/volumes"
+// All volumes and sub-paths of a pod and its directory; needs nothing but the disk. Never reaches into what volumes lent from elsewhere.
+Result<> RemovePodDirectory(const Ctx& ctx, const std::string& directory);
+
+std::vector<std::string> Entries(const std::string& directory);   // names in a directory; none when it cannot be read
 
 // Config maps and secrets whose change must reach the pod's files: "configmaps/<name>", "secrets/<name>" in its namespace.
 std::set<std::string> ReferencedByVolumes(const json::Value& pod);
