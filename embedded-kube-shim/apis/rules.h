@@ -99,6 +99,8 @@ std::span<const NamedCall> StorageCalls();
 std::span<const NamedCall> WorkloadCalls();
 std::span<const NamedCall> BatchCalls();
 std::span<const NamedCall> NetworkCalls();
+std::span<const NamedCall> AdmissionCalls();
+std::span<const NamedCall> DraCalls();
 std::span<const NamedCall> OtherCalls();
 
 // Shared checks of metadata.

@@ -41,6 +41,8 @@ void CheckLoadBalancerIngress(Run& run, const Node& ingress, bool with_mode);
 std::string RenderPort(const Node& service_port);           // upstream's internal ServicePort
 void CheckDomainPath(Run& run, const Node& at);             // "acme.io/foo"
 bool CheckCsiDriverName(Run& run, const Node& at);
+void CheckWebhookService(Run& run, const Node& service);
+void CheckWebhookClientUrl(Run& run, const Node& url);
 bool MatchesSelector(const json::Value& selector, const json::Value& labels);
 void CheckPositiveIntOrPercent(Run& run, const Node& at);
 void CheckNotMoreThan100Percent(Run& run, const Node& at);
