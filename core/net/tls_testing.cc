@@ -58,7 +58,8 @@ struct TestCa::Impl {
 
 TestCa::TestCa() : impl_(std::make_unique<Impl>().release()) {
   impl_->key = EVP_EC_gen("P-256");
-  impl_->certificate = Certificate(impl_->key, "CN=test-ca", 1, 10);
+  static std::atomic<int> number{0};
+  impl_->certificate = Certificate(impl_->key, Cat("CN=test-ca-", ++number), 1, 10);
   X509_set_issuer_name(impl_->certificate, X509_get_subject_name(impl_->certificate));
   AddExtension(impl_->certificate, NID_basic_constraints, "critical,CA:TRUE");
   X509_sign(impl_->certificate, impl_->key, EVP_sha256());
