@@ -470,4 +470,31 @@ TEST_CASE("a log is rotated under a running container", "[runtime][root][slow]")
   }
 }
 
+TEST_CASE("what a start costs", "[.bench]") {
+  const auto drivers = Drivers({"oci", "runc", "docker"});
+  for (const std::string& driver : drivers) {
+    Rig rig(driver);
+    std::map<std::string, std::vector<double>> times;
+    const auto timed = [&](const char* what, const std::function<bool()>& work) {
+      const auto begin = std::chrono::steady_clock::now();
+      REQUIRE(work());
+      times[what].push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
+    };
+    for (int i = 0; i < 15; ++i) {
+      const std::string id = Cat("pod", i);
+      auto spec = rig.Spec(Cat("c", i), {"/bin/sleep", "600"});
+      spec.sandbox_id = id;
+      timed("sandbox", [&] { return rig.runtime->EnsureSandbox(Within(60), {.id = id, .cgroup_parent = "/" + rig.group + "/" + id}).has_value(); });
+      timed("create", [&] { return rig.runtime->CreateContainer(Within(60), spec).has_value(); });
+      timed("start", [&] { return rig.runtime->StartContainer(Within(60), spec.id).has_value(); });
+      timed("exec", [&] { return rig.runtime->ExecSync(Within(60), spec.id, {"/bin/true"}).has_value(); });
+      timed("remove", [&] { return rig.runtime->RemoveSandbox(Within(60), id).has_value(); });
+    }
+    for (auto& [what, all] : times) {
+      std::sort(all.begin(), all.end());
+      std::printf("%-8s %-8s median %6.1f ms, least %6.1f ms\n", driver.c_str(), what.c_str(), all[all.size() / 2], all.front());
+    }
+  }
+}
+
 }  // namespace skerry::container
