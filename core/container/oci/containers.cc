@@ -187,6 +187,7 @@ Result<> Driver::StartContainer(const Ctx& ctx, std::string_view id) {
     Emit(Event::Kind::kContainerExited, std::string(id));
     return launched;
   }
+  SKERRY_FAULT("oci.container.after_start");
   record.phase = Phase::kRunning;
   TRY_VOID(Save(record, false));
   Store(*container, record);

@@ -183,7 +183,19 @@ Result<> Driver::Recover(const Ctx& ctx) {
     table->sandboxes[sandbox->record.spec.id] = std::move(sandbox);
   }
   for (const std::string& id : ListNames(options_.data_dir + "/containers")) {
-    if (auto recovered = RecoverContainer(ctx, id); !recovered) return std::unexpected(std::move(recovered).error().Wrap("recover container " + id));
+    // One container that resists must not keep all others from being served; the next start tries it again.
+    if (auto recovered = RecoverContainer(ctx, id); !recovered) log::Error("container is not recovered", {{"container", id}, {"error", recovered.error()}});
+  }
+  // Being made or being removed when we died: either way it is not there any more.
+  std::vector<SandboxRecord> incomplete;
+  {
+    auto table = table_.Lock();
+    for (const auto& [_, sandbox] : table->sandboxes) {
+      if (!sandbox->record.complete) incomplete.push_back(sandbox->record);
+    }
+  }
+  for (const SandboxRecord& record : incomplete) {
+    if (auto destroyed = DestroySandbox(ctx, record); !destroyed) log::Error("sandbox is not removed", {{"sandbox", record.spec.id}, {"error", destroyed.error()}});
   }
   return {};
 }

@@ -13,7 +13,7 @@ enum class Phase : std::uint8_t { kCreating, kCreated, kStarting, kRunning, kExi
 
 struct SandboxRecord {
   SandboxSpec spec;
-  bool complete = false;        // false: being made; found at start-up: made again by the next EnsureSandbox
+  bool complete = false;        // false: being made or being removed; found at start-up: removed
   std::int64_t created_ns = 0;
   std::string boot_id;
 };

@@ -72,7 +72,7 @@ const std::string& BusyboxLayer() {
     tar.Directory("bin").Directory("etc").Directory("tmp", 01777).Directory("root", 0700).Directory("home").Directory("proc").Directory("dev").Directory("sys");
     tar.File("bin/busybox", *binary, {.mode = 0755});
     for (const char* applet : {"sh", "cat", "echo", "sleep", "ls", "id", "env", "mount", "unshare", "nc", "httpd", "touch", "rm", "stat", "dd", "hostname", "kill", "ps", "head", "grep",
-                               "sort", "printf", "test", "true", "false", "tail", "mkdir", "df", "wc", "tr", "stty", "pwd", "readlink", "ip", "seq", "chmod"}) {
+                               "sort", "printf", "test", "true", "false", "tail", "mkdir", "df", "wc", "tr", "stty", "pwd", "readlink", "ip", "seq", "chmod", "cut"}) {
       tar.HardLink(Cat("bin/", applet), "bin/busybox");
     }
     tar.File("etc/passwd", "root:x:0:0:root:/root:/bin/sh\napp:x:1001:1002:app:/home/app:/bin/sh\n");
