@@ -5,6 +5,7 @@
 #include "core/dns/server.h"
 #include "core/proxy/proxy.h"
 #include "core/telemetry/log.h"
+#include "embedded-kube-shim/network/policy_sync.h"
 #include "embedded-kube-shim/network/router.h"
 #include "embedded-kube-shim/network/service_sync.h"
 #include "embedded-kube-shim/network/zones.h"
@@ -56,6 +57,7 @@ class DataPlaneImpl final : public DataPlane {
     if (router_) router_->Stop();
     if (proxy_) proxy_->Stop();
     if (dns_) dns_->Stop();
+    if (policy_sync_) policy_sync_->Stop();
     if (sync_) sync_->Stop();
   }
 
@@ -76,7 +78,11 @@ class DataPlaneImpl final : public DataPlane {
     options.forward.not_these = {address};
     TRY(dns_, dns::Server::Create(in.shards, std::move(options)));
     dns_->Start();
-    return {};
+    podnet::PolicyOptions policy;
+    policy.always_reachable = {own};   // the cluster's DNS runs on the host: no policy can name it as a pod
+    policies_ = std::make_unique<podnet::PolicyTable>(std::move(policy));
+    policy_sync_ = kube::network::NewPolicySync(in.informers, *policies_, in.options.node_name);
+    return policy_sync_->Start(ctx);
   }
 
   Result<> StartRouter(const Ctx& ctx, const DataPlaneInputs& in) {
@@ -115,6 +121,8 @@ class DataPlaneImpl final : public DataPlane {
   std::unique_ptr<podnet::PodNetwork> network_;
   std::unique_ptr<kube::network::ClusterZones> zones_;
   std::unique_ptr<Component> sync_;
+  std::unique_ptr<podnet::PolicyTable> policies_;
+  std::unique_ptr<Component> policy_sync_;
   std::unique_ptr<dns::Server> dns_;
   std::unique_ptr<proxy::Proxy> proxy_;
   std::unique_ptr<Component> router_;

@@ -12,7 +12,7 @@
 // Informers and a client over plain maps: what a test puts is what readers see; subscribers are called on the putting thread.
 namespace skerry::test {
 
-class FakeCluster final : public kube::Informers, public kube::Client {
+class FakeCluster : public kube::Informers, public kube::Client {
  public:
   class Objects final : public kube::Lister {
    public:
