@@ -162,6 +162,7 @@ class ApplianceImpl final : public Appliance {
     ao.git_version = kKubernetesVersion;
     ao.service_account_key = pki_.service_account_key_pem;
     ao.client_ca = pki_.ca_pem;
+    ao.node = [this]() -> kube::NodeStreams* { return agent_.get(); };
     TRY(api_, kube::ApiServer::Create(*store_, *registry_, std::move(ao)));
     TRY_VOID(api_->Start(ctx_));
 

@@ -40,7 +40,7 @@ class ApiServerImpl final : public ApiServer {
         authenticators_(MakeAuthenticators(options_, tokens_)),
         engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
-        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get()}),
+        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node}),
         nonresource_(engine_, Info()),
         handler_(rest_, nonresource_, authenticators_, *authorizer_),
         store_(store) {}

@@ -11,6 +11,7 @@
 #include "core/http/message.h"
 #include "embedded-kube-shim/auth/authenticator.h"
 #include "embedded-kube-shim/client/client.h"
+#include "embedded-kube-shim/client/node_streams.h"
 #include "store/store.h"
 
 // The API server as a component: caches over a store, the engine, the HTTP handler, clients of this process.
@@ -33,6 +34,7 @@ struct ApiServerOptions {
   std::vector<StaticToken> tokens;               // see ParseTokenFile
   std::function<std::vector<std::pair<std::string, Result<>>>()> health;
   std::function<std::string()> metrics;
+  std::function<NodeStreams*()> node;            // serves log, exec, attach and port-forward; null: no node here
 };
 
 class ApiServer : public Component {

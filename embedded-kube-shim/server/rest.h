@@ -8,6 +8,7 @@
 #include "embedded-kube-shim/auth/authenticator.h"
 #include "embedded-kube-shim/auth/rbac.h"
 #include "embedded-kube-shim/auth/service_account.h"
+#include "embedded-kube-shim/client/node_streams.h"
 #include "embedded-kube-shim/server/delete.h"
 #include "embedded-kube-shim/server/encode.h"
 #include "embedded-kube-shim/server/engine.h"
@@ -35,6 +36,7 @@ struct RestServices {
   const Authorizer* authorizer = nullptr;
   const RbacAuthorizer* rbac = nullptr;
   const ServiceAccountTokens* tokens = nullptr;
+  std::function<NodeStreams*()> node;          // the agent of this process; null while there is none
 };
 
 class Rest {

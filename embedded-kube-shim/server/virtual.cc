@@ -1,3 +1,4 @@
+#include "embedded-kube-shim/server/stream/pod_streams.h"
 #include "embedded-kube-shim/server/virtual.h"
 
 #include <array>
@@ -230,6 +231,19 @@ void NeedsNode(Rest& rest, RestRequest request, RestDone done) {
   done(std::unexpected(Error(Code::kUnavailable, Cat("no node serves ", target.def->resource, "/", target.subresource))));
 }
 
+// log, exec, attach, portforward: answered by the agent of the pod's node, which is in this process.
+void ServePodStream(Rest& rest, RestRequest request, RestDone done) {
+  const auto& target = request.target;
+  NodeStreams* node = rest.services().node ? rest.services().node() : nullptr;
+  if (!node || !rest.engine().Find(target)) return NeedsNode(rest, std::move(request), std::move(done));
+  const Key pod{target.ns, target.name};
+  const std::string& what = target.subresource;
+  if (what == "log") return done(stream::Log(*node, *request.http, pod));
+  if (what == "exec") return done(stream::Exec(request.ctx, *node, *request.http, pod));
+  if (what == "attach") return done(stream::Attach(request.ctx, *node, *request.http, pod));
+  done(stream::PortForward(*node, *request.http, pod));
+}
+
 constexpr Route kRoutes[] = {
     {"authorization.k8s.io", "subjectaccessreviews", "", AccessReview},
     {"authorization.k8s.io", "localsubjectaccessreviews", "", AccessReview},
@@ -242,10 +256,10 @@ constexpr Route kRoutes[] = {
     {"", "bindings", "", ServeBinding},
     {"", "pods", "binding", ServeBinding},
     {"", "pods", "eviction", ServeEviction},
-    {"", "pods", "log", NeedsNode},
-    {"", "pods", "exec", NeedsNode},
-    {"", "pods", "attach", NeedsNode},
-    {"", "pods", "portforward", NeedsNode},
+    {"", "pods", "log", ServePodStream},
+    {"", "pods", "exec", ServePodStream},
+    {"", "pods", "attach", ServePodStream},
+    {"", "pods", "portforward", ServePodStream},
     {"*", "*", "proxy", NeedsNode},
     {"*", "*", "scale", ServeScale},
 };
