@@ -100,7 +100,7 @@ class ProcessTunnel final : public http::Tunnel {
     net::TaskGroup tasks;
     if (upgrade_.carrier == Upgrade::Carrier::kSpdy) {
       auto session = http::SpdySession::Create(std::move(stream), http::SpdySession::Role::kServer, executor);
-      tasks.Spawn(executor, RunSpdy(session));
+      tasks.Spawn(executor, RunSpdy(session, session_.get()));
       Channels channels;
       const bool open = co_await AcceptAll(session, &channels);
       if (open) co_await Serve(&channels);
@@ -120,7 +120,7 @@ class ProcessTunnel final : public http::Tunnel {
       channels.err = mux->Open(2);
       channels.error = mux->Open(3);
       channels.resize = mux->Open(4);
-      tasks.Spawn(executor, RunSocket(mux));
+      tasks.Spawn(executor, RunSocket(mux, session_.get()));
       co_await Serve(&channels);
       co_await mux->Shutdown(1000, "");
       channels = Channels();
@@ -129,8 +129,15 @@ class ProcessTunnel final : public http::Tunnel {
   }
 
  private:
-  static net::Task<void> RunSpdy(std::shared_ptr<http::SpdySession> session) { static_cast<void>(co_await session->Run()); }
-  static net::Task<void> RunSocket(std::shared_ptr<http::WebSocketChannels> mux) { static_cast<void>(co_await mux->Run()); }
+  // When the client is gone nobody waits for the process any more: it ends (exec) or is left alone (attach).
+  static net::Task<void> RunSpdy(std::shared_ptr<http::SpdySession> carrier, container::Session* process) {
+    static_cast<void>(co_await carrier->Run());
+    process->Kill();
+  }
+  static net::Task<void> RunSocket(std::shared_ptr<http::WebSocketChannels> carrier, container::Session* process) {
+    static_cast<void>(co_await carrier->Run());
+    process->Kill();
+  }
 
   net::Task<bool> AcceptAll(std::shared_ptr<http::SpdySession> session, Channels* channels) {
     int expected = 1 + wanted_.in + wanted_.out + (wanted_.err && !wanted_.tty) + (wanted_.tty && upgrade_.version >= 3);
