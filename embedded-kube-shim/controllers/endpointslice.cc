@@ -91,7 +91,7 @@ class SliceWriter {
     }
     meta.Set("labels") = labels_.Clone();
     next.Set("addressType") = w.family;
-    next.Set("endpoints") = std::move(endpoints);
+    next.Set("endpoints") = endpoints.size() > 0 ? std::move(endpoints) : json::Value();   // as the server keeps it: equal means no write
     next.Set("ports") = w.ports.Clone();
     if (current && next == *current) return {};
     auto r = current ? client_.Update(ctx_, kSlices, std::move(next)) : client_.Create(ctx_, kSlices, std::move(next));
