@@ -142,7 +142,7 @@ Result<PassResult> PodPass::RunActive() {
   TRY_VOID(WriteStatus());
   if (!failure) return std::unexpected(std::move(failure).error());
   const Phase phase = PhaseOf(MakeInput());
-  if ((phase == Phase::kSucceeded || phase == Phase::kFailed) && !AnyAlive()) return Finish();
+  if (phase == Phase::kSucceeded || phase == Phase::kFailed) return Finish();   // sidecars end now
   if (state_->renew_tokens) Again(std::chrono::duration_cast<std::chrono::milliseconds>(*state_->renew_tokens - env_.clock.Now()) + std::chrono::seconds(1));
   return PassResult{outcome_, false};
 }
@@ -210,7 +210,7 @@ std::string PodPass::TerminationMessage(const Attempt& a) const {
 }
 
 StatusInput PodPass::MakeInput() {
-  StatusInput in{Pod(), {}, env_.runtime.Info().name, env_.node_ip, state_->pod_ip, sandbox_ready_ && state_->network_ready, state_->failed_reason,
+  StatusInput in{Pod(), {}, env_.runtime.Info().name, env_.node_ip, state_->pod_ip, sandbox_ready_ && state_->network_ready, AnyAlive(), state_->failed_reason,
                  state_->failed_message, env_.clock.Now()};
   if (Pod()["spec"]["hostNetwork"].Bool()) in.pod_ip = env_.node_ip;
   for (const auto& [name, list] : attempts_) {
@@ -232,6 +232,12 @@ StatusInput PodPass::MakeInput() {
       v.ready = true;
     }
     in.containers[name] = std::move(v);
+  }
+  for (const char* list : {"containers", "initContainers"}) {
+    for (const json::Value& c : Pod()["spec"][list].Items()) {
+      const std::string name(c["name"].Str());
+      if (!attempts_.contains(name)) in.containers[name].restarts = FirstNumber(name);
+    }
   }
   for (const auto& [name, wait] : state_->waiting) {
     const auto it = attempts_.find(name);

@@ -35,6 +35,7 @@ struct PodState {
   Clock::MonoTime deadline{};                         // of the termination
   std::string failed_reason, failed_message;
   std::map<std::string, ContainerMemory> memory;      // by container id
+  std::map<std::string, int> next_number;             // by container name: the first attempt in this sandbox, when there was one before
   std::map<std::string, int> series;                  // by container name: the attempt before which the crashes that count began
   std::map<std::string, WaitReason> waiting;          // by container name
   std::map<std::string, int> backoff_told;            // by container name: the attempt whose back-off an event told

@@ -46,6 +46,7 @@ Result<bool> PodPass::EnsureSandbox() {
     TRY_VOID(env_.network.Detach(state_->sandbox_id));
     for (const auto& [name, list] : attempts_) {
       for (const Attempt& a : list) tools_.prober.Forget(a.status.id);
+      state_->next_number[name] = list.back().number + 1;
     }
     TRY_VOID(env_.runtime.RemoveSandbox(ctx_, state_->sandbox_id));
     attempts_.clear();
@@ -136,9 +137,10 @@ Result<> PodPass::RunContainers() {
 
 // The restart count goes on when the runtime's record of earlier attempts is gone with their sandbox.
 int PodPass::FirstNumber(const std::string& name) const {
+  if (const auto it = state_->next_number.find(name); it != state_->next_number.end()) return it->second;
   for (const char* list : {"containerStatuses", "initContainerStatuses"}) {
     for (const json::Value& s : Pod()["status"][list].Items()) {
-      if (s["name"].Str() == name && !s["containerID"].Str().empty()) return static_cast<int>(s["restartCount"].Int()) + 1;
+      if (s["name"].Str() == name) return static_cast<int>(s["restartCount"].Int()) + (s["containerID"].Str().empty() ? 0 : 1);
     }
   }
   return 0;
@@ -189,6 +191,7 @@ Result<> PodPass::StartIfDue(const json::Value& c, ContainerKind kind) {
   } else {
     number = a->number + 1;
     if (!IsDue(c, kind, *a)) return {};
+    state_->waiting[name] = {"ContainerCreating", ""};   // until it runs, the pod is not done
   }
   const std::string id = Cat(state_->uid, ".", name, ".", number);
   const Key key = state_->key;
@@ -282,6 +285,7 @@ Result<> PodPass::Start(const json::Value& c, ContainerKind kind, int number, co
     Again(std::chrono::milliseconds(1));               // it counts as an exit: the back-off follows
     return {};
   }
+  state_->waiting.erase(name);
   env_.events.Event(Pod(), "Normal", "Started", Cat("Started container ", name), FieldPath(c, kind));
   RunPostStart(c, id);
   CheckRunning(c, kind);

@@ -24,6 +24,7 @@ const ContainerView& ViewOf(const StatusInput& in, const json::Value& c) {
 bool Done(const StatusInput& in, const ContainerView& v) {
   if (!Ended(v)) return false;
   if (!in.failed_reason.empty() || IsTerminating(in.pod)) return true;
+  if (v.waiting) return false;
   const std::string_view policy = in.pod["spec"]["restartPolicy"].Str("Always");
   return policy == "Never" || (policy == "OnFailure" && v.current->exit_code == 0);
 }
@@ -206,12 +207,14 @@ json::Value MakeStatus(const StatusInput& in) {
   static constexpr const char* kQos[] = {"Guaranteed", "Burstable", "BestEffort"};
   const json::Value& spec = in.pod["spec"];
   const json::Value& old = in.pod["status"];
-  const Phase phase = PhaseOf(in);
+  const Phase outcome = PhaseOf(in);
+  const bool ending = in.containers_alive && (outcome == Phase::kSucceeded || outcome == Phase::kFailed);
+  const Phase phase = ending ? (old["phase"].Str() == "Pending" ? Phase::kPending : Phase::kRunning) : outcome;
   json::Value s;
   s.Set("observedGeneration") = Meta(in.pod)["generation"].Int();
   s.Set("phase") = kPhases[static_cast<int>(phase)];
   PutConditions(s, in, phase);
-  if (!in.failed_reason.empty()) {
+  if (!in.failed_reason.empty() && !ending) {
     s.Set("reason") = in.failed_reason;
     if (!in.failed_message.empty()) s.Set("message") = in.failed_message;
   }

@@ -33,12 +33,13 @@ struct StatusInput {
   std::string runtime_name;                               // scheme of container ids
   std::string host_ip, pod_ip;
   bool sandbox_ready = false;                             // network and sandbox stand
+  bool containers_alive = false;                          // something runs: a final phase is not told yet
   std::string failed_reason, failed_message;              // the agent gave the pod up: DeadlineExceeded, Evicted, NodePorts…
   Clock::Wall now;
 };
 
 enum class Phase : std::uint8_t { kPending, kRunning, kSucceeded, kFailed };
-Phase PhaseOf(const StatusInput& input);
+Phase PhaseOf(const StatusInput& input);                  // what it comes to, also while containers still end
 
 // The whole status; what the agent does not own (PodScheduled and foreign conditions, nominatedNodeName) is kept from pod.status.
 json::Value MakeStatus(const StatusInput& input);
