@@ -11,13 +11,13 @@ namespace {
 
 using json::Value;
 
-void CanonicalNode(SchemaPtr schema, Value& value);
+void CanonicalNode(SchemaPtr schema, Value& value, Empties empties);
 
 Value Zero(SchemaPtr schema) {
   switch (schema->type) {
     case Type::kStruct: {
       Value value = Value::Object();
-      CanonicalNode(schema, value);
+      CanonicalNode(schema, value, Empties::kNull);
       return value;
     }
     case Type::kString: return Value("");
@@ -52,34 +52,36 @@ bool IsEmptyScalar(SchemaPtr schema, const Value& value) {
 }
 
 // Appends the canonical form of one field, if it has one. `found` is null when the object does not have the member.
-void EmitField(const Field& field, Value* found, std::vector<json::Member>& out) {
+void EmitField(const Field& field, Value* found, Empties empties, std::vector<json::Member>& out) {
   Value value = found ? std::move(*found) : Value();
   if (field.pointer) {
     if (value.is_null()) {
       if (!field.omit_empty && !field.omit_zero) out.push_back({field.name, Value()});
       return;
     }
-    CanonicalNode(field.type, value);
+    CanonicalNode(field.type, value, empties);
     out.push_back({field.name, std::move(value)});
     return;
   }
-  if (!value.is_null()) CanonicalNode(field.type, value);
+  if (!value.is_null()) CanonicalNode(field.type, value, empties);
+  const bool keep = empties == Empties::kKeep && !value.is_null();
+  if (keep && value.is_array() && value.size() == 0 && field.name == "managedFields") return out.push_back({field.name, std::move(value)});   // asks for a reset
   if ((field.omit_empty || field.omit_zero) && (value.is_null() || IsEmptyScalar(field.type, value))) return;
   if (value.is_null()) value = Zero(field.type);
-  if ((field.type->type == Type::kList || field.type->type == Type::kMap) && value.size() == 0) value = Value();
+  if ((field.type->type == Type::kList || field.type->type == Type::kMap) && value.size() == 0 && !keep) value = Value();
   if (field.omit_zero && field.type->type == Type::kStruct && value == Zero(field.type)) return;
   if (field.omit_zero && field.type->type == Type::kQuantity && value.Str() == "0") return;
   out.push_back({field.name, std::move(value)});
 }
 
-void CanonicalStruct(SchemaPtr schema, Value& value) {
+void CanonicalStruct(SchemaPtr schema, Value& value, Empties empties) {
   if (!value.is_object()) value = Value::Object();
   auto& members = value.MutableMembers();
   std::vector<json::Member> out;
   out.reserve(members.size());
   for (const Field& field : schema->fields) {
     const auto it = std::find_if(members.begin(), members.end(), [&](const json::Member& m) { return m.key == field.name; });
-    EmitField(field, it == members.end() ? nullptr : &it->value, out);
+    EmitField(field, it == members.end() ? nullptr : &it->value, empties, out);
   }
   if (schema->preserve_unknown)
     for (json::Member& member : members)
@@ -97,27 +99,27 @@ void SortMembers(Value& value) {
 }
 
 // Custom resources have no Go type behind them: members are sorted, what the schema does not know is pruned, everything else stays as written.
-void CanonicalCustom(SchemaPtr schema, Value& value) {
+void CanonicalCustom(SchemaPtr schema, Value& value, Empties empties) {
   if (value.is_array() && schema->item)
-    for (Value& item : value.MutableItems()) CanonicalNode(schema->item, item);
+    for (Value& item : value.MutableItems()) CanonicalNode(schema->item, item, empties);
   if (!value.is_object()) return;
   auto& members = value.MutableMembers();
   std::erase_if(members, [&](const json::Member& m) { return !schema->preserve_unknown && !schema->item && schema->type != Type::kAny && !schema->Find(m.key); });
   for (json::Member& member : members) {
     const Field* field = schema->Find(member.key);
     SchemaPtr child = field ? field->type : schema->type == Type::kMap ? schema->item : nullptr;
-    if (child) CanonicalNode(child, member.value);
+    if (child) CanonicalNode(child, member.value, empties);
     else SortMembers(member.value);
   }
   std::sort(members.begin(), members.end(), [](const json::Member& a, const json::Member& b) { return a.key < b.key; });
 }
 
-void CanonicalItems(SchemaPtr schema, Value& value) {
+void CanonicalItems(SchemaPtr schema, Value& value, Empties empties) {
   if (schema->type == Type::kList) {
     if (!value.is_array()) return;
     for (Value& item : value.MutableItems()) {
       if (item.is_null()) item = Zero(schema->item);
-      CanonicalNode(schema->item, item);
+      CanonicalNode(schema->item, item, empties);
     }
     return;
   }
@@ -125,22 +127,22 @@ void CanonicalItems(SchemaPtr schema, Value& value) {
   auto& members = value.MutableMembers();
   for (json::Member& member : members) {
     if (member.value.is_null()) member.value = schema->item->type == Type::kBytes ? Value("") : Zero(schema->item);
-    CanonicalNode(schema->item, member.value);
+    CanonicalNode(schema->item, member.value, empties);
   }
   std::sort(members.begin(), members.end(), [](const json::Member& a, const json::Member& b) { return a.key < b.key; });   // Go sorts map keys
 }
 
-void CanonicalNode(SchemaPtr schema, Value& value) {
-  if (schema->openapi) return CanonicalCustom(schema, value);
+void CanonicalNode(SchemaPtr schema, Value& value, Empties empties) {
+  if (schema->openapi) return CanonicalCustom(schema, value, empties);
   switch (schema->type) {
-    case Type::kStruct: return CanonicalStruct(schema, value);
+    case Type::kStruct: return CanonicalStruct(schema, value, empties);
     case Type::kMap:
-    case Type::kList: return CanonicalItems(schema, value);
+    case Type::kList: return CanonicalItems(schema, value, empties);
     case Type::kAny:
-      if (schema->item && value.is_object()) return CanonicalNode(schema->item, value);
+      if (schema->item && value.is_object()) return CanonicalNode(schema->item, value, empties);
       if (schema->item && value.is_array())
         for (Value& item : value.MutableItems())
-          if (item.is_object()) CanonicalNode(schema->item, item);
+          if (item.is_object()) CanonicalNode(schema->item, item, empties);
       return;
     case Type::kQuantity:
       if (auto quantity = text::Quantity::Parse(value.is_string() ? std::string(value.Str()) : value.Dump())) value = Value(quantity->Canonical());
@@ -151,6 +153,6 @@ void CanonicalNode(SchemaPtr schema, Value& value) {
 
 }  // namespace
 
-void Canonicalize(SchemaPtr schema, json::Value& object) { CanonicalNode(schema, object); }
+void Canonicalize(SchemaPtr schema, json::Value& object, Empties empties) { CanonicalNode(schema, object, empties); }
 
 }  // namespace skerry::kube

@@ -98,7 +98,7 @@ Result<Decoded> Typed(SchemaPtr schema, const GroupVersionKind& shown, const Gro
   TypeCheck check = CheckTypes(schema, document);
   if (!check.error.empty()) return std::unexpected(CannotHandle(shown, expected, check.error));
   out.strict_errors = std::move(check.strict);
-  Canonicalize(schema, document);
+  Canonicalize(schema, document, Empties::kKeep);
   out.object = std::move(document);
   return out;
 }
@@ -171,7 +171,7 @@ Result<Decoded> DecodeValue(SchemaPtr schema, json::Value document) {
   TypeCheck check = CheckTypes(schema, document);
   if (!check.error.empty()) return Fail(Code::kBadRequest, std::move(check.error));
   out.strict_errors = std::move(check.strict);
-  Canonicalize(schema, document);
+  Canonicalize(schema, document, Empties::kKeep);
   out.object = std::move(document);
   return out;
 }

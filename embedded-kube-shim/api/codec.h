@@ -30,7 +30,9 @@ Result<Decoded> Decode(SchemaPtr schema, Encoding encoding, std::string_view bod
 // The same for a document that is parsed already (a patch result).
 Result<Decoded> DecodeValue(SchemaPtr schema, json::Value document);
 // Typed canonical form in place: quantities, times, null vs empty, always-emitted structs, field order. Idempotent.
-void Canonicalize(SchemaPtr schema, json::Value& object);
+// What was decoded and defaulted keeps empty lists where Go tells them from null (ownership and messages do, too); what is stored has null.
+enum class Empties : std::uint8_t { kNull, kKeep };
+void Canonicalize(SchemaPtr schema, json::Value& object, Empties empties = Empties::kNull);
 // Fills defaults: the schema's and those of the kind (apis/defaults_*.cc for built-ins). Idempotent. `object` is canonical before and after.
 void ApplyDefaults(const ResourceDef& def, const Version& version, json::Value& object);
 // Everything upstream validates for this kind by rule (metadata included): constraint table and generic metadata checks.

@@ -27,7 +27,7 @@ void SchemaDefaults(SchemaPtr schema, Value& value) {
 void ApplyDefaults(const ResourceDef& def, const Version& version, json::Value& object) {
   SchemaDefaults(version.schema, object);
   if (def.strategy) def.strategy->Default(version, object);
-  Canonicalize(version.schema, object);
+  Canonicalize(version.schema, object, Empties::kKeep);
 }
 
 }  // namespace skerry::kube

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/base/result.h"
 #include "core/json/value.h"
@@ -18,8 +17,6 @@ namespace skerry::kube {
 // without reason, or kInvalid of field "patch" when the result does not fit the types. `shown` receives the patch as messages about the
 // result show it.
 Result<json::Value> StrategicMerge(SchemaPtr schema, const json::Value& original, const json::Value& patch, std::string* shown = nullptr);
-// Leaves the last of repeated members and reports each as `duplicate field "metadata.labels.a"`.
-std::vector<std::string> TakeDuplicateMembers(json::Value& document);
 
 // The object in another API version ("autoscaling/v1"); nothing when that version is not served.
 using VersionConverter = std::function<std::optional<json::Value>(const json::Value& object, std::string_view api_version)>;

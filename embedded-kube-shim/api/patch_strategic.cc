@@ -395,34 +395,7 @@ Result<> MergeMap(Value& original, Value& patch, SchemaPtr schema) {
   return {};
 }
 
-void TakeDuplicates(Value& value, const std::string& path, std::vector<std::string>& out) {
-  if (value.is_array()) {
-    std::size_t index = 0;
-    for (auto& item : value.MutableItems()) TakeDuplicates(item, Cat(path, '[', index++, ']'), out);
-    return;
-  }
-  if (!value.is_object()) return;
-  auto& members = value.MutableMembers();
-  std::vector<json::Member> kept;
-  std::set<std::string, std::less<>> reported;
-  for (auto& member : members) {
-    const std::string here = path.empty() ? member.key : Cat(path, '.', member.key);
-    const auto earlier = std::find_if(kept.begin(), kept.end(), [&](const json::Member& m) { return m.key == member.key; });
-    if (earlier != kept.end() && reported.insert(member.key).second) out.push_back(Cat("duplicate field ", Quote(here)));
-    TakeDuplicates(member.value, here, out);
-    if (earlier == kept.end()) kept.push_back(std::move(member));
-    else earlier->value = std::move(member.value);
-  }
-  members = std::move(kept);
-}
-
 }  // namespace
-
-std::vector<std::string> TakeDuplicateMembers(Value& document) {
-  std::vector<std::string> out;
-  TakeDuplicates(document, "", out);
-  return out;
-}
 
 Result<json::Value> StrategicMerge(SchemaPtr schema, const json::Value& original, const json::Value& patch, std::string* shown) {
   if (!patch.is_object() && !patch.is_null()) {

@@ -276,7 +276,7 @@ class Comparer {
     }
     if (leaf) return;
     if (!before) result.added.Insert(path_);
-    else if (!after || (after->is_null() && !before->is_null())) result.removed.Insert(path_);   // nothing is left of a list or map
+    else if (!after || (after->is_null() && before->is_array())) result.removed.Insert(path_);   // nothing is left of a list
   }
 
  private:
@@ -340,12 +340,11 @@ class Comparer {
         const bool same = lhs.size() == rhs.size() && std::equal(lhs.begin(), lhs.end(), rhs.begin(), [](const Value* a, const Value* b) { return *a == *b; });
         if (!same) result.modified.Insert(path_);
       } else if (lhs.size() > 1) {
-        if (rhs.empty()) result.removed.Insert(path_);
-        else { result.modified.Insert(path_); visit(nullptr, rhs[0]); }
+        if (!rhs.empty()) visit(nullptr, rhs[0]);
+        result.removed.Insert(path_);
       } else {
         if (!lhs.empty()) visit(lhs[0], nullptr);
-        if (lhs.empty()) result.added.Insert(path_);
-        else result.modified.Insert(path_);
+        result.added.Insert(path_);
       }
       path_.pop_back();
     }

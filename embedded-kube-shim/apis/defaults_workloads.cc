@@ -48,6 +48,7 @@ void JobSpecDefaults(Value& spec) {
 // Only of a Job itself: the jobTemplate of a CronJob stays as it was written.
 void JobDefaults(Value& job) {
   JobSpecDefaults(job.Set("spec"));
+  if (Value& spec = job.Set("spec"); !spec.Find("manualSelector")) spec.Set("manualSelector") = false;
   const Value labels = job.At({"spec", "template", "metadata", "labels"}).Clone();
   if (labels.size() > 0 && job.At({"metadata", "labels"}).size() == 0) job.Set("metadata").Set("labels") = labels.Clone();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "core/json/parse.h"
 #include "core/json/patch.h"
 #include "core/text/yaml.h"
 #include "embedded-kube-shim/api/codec.h"
@@ -72,24 +73,44 @@ Result<json::Value> DecodePatched(const Target& target, json::Value patched, Fie
   return object;
 }
 
-// The patch as an object; `prefix` goes before what is wrong with the text.
-Result<json::Value> ParseText(const PatchBody& body, std::string_view prefix) {
+const char* JsonKind(const json::Value& value) { return value.is_array() ? "array" : value.is_string() ? "string" : value.is_bool() ? "bool" : "number"; }
+
+// Lists are replaced as a whole; upstream's library still drops null members from the objects in them.
+void DropNullsInLists(json::Value& value, bool in_list) {
+  if (value.is_array())
+    for (auto& item : value.MutableItems()) DropNullsInLists(item, true);
+  if (!value.is_object()) return;
+  auto& members = value.MutableMembers();
+  if (in_list) std::erase_if(members, [](const json::Member& m) { return m.value.is_null(); });
+  for (auto& member : members) DropNullsInLists(member.value, in_list);
+}
+
+// The patch as an object (or null: no change); `prefix` goes before what is wrong with the text, repeated members are reported as strict errors.
+Result<json::Value> ParseText(const PatchBody& body, std::string_view prefix, std::vector<std::string>& strict) {
   json::Value value;
-  std::string error;
-  if (body.text.empty() && !body.document.is_null()) value = body.document.Clone();
-  else if (!json::Value::Parse(body.text, &value, &error)) return std::unexpected(BadRequestError(Cat(prefix, error)));
-  if (value.is_object()) return value;
-  const char* kind = value.is_array() ? "array" : value.is_string() ? "string" : value.is_bool() ? "bool" : "number";
-  return std::unexpected(BadRequestError(Cat(prefix, "json: cannot unmarshal ", kind, " into Go value of type map[string]interface {}")));
+  if (body.text.empty() && !body.document.is_null()) {
+    value = body.document.Clone();
+  } else {
+    std::vector<std::string> duplicates;
+    json::ParseOptions parse;
+    parse.duplicates = &duplicates;
+    auto parsed = json::Parse(body.text, parse);
+    if (!parsed) return std::unexpected(BadRequestError(Cat(prefix, parsed.error().message())));
+    value = std::move(*parsed);
+    for (const auto& path : duplicates) strict.push_back(Cat("duplicate field ", Quote(path)));
+  }
+  if (value.is_object() || value.is_null()) return value;
+  return std::unexpected(BadRequestError(Cat(prefix, "json: cannot unmarshal ", JsonKind(value), " into Go value of type map[string]interface {}")));
 }
 
 Result<json::Value> ApplyStrategic(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
-  TRY(auto patch, ParseText(body, ""));
-  auto strict = TakeDuplicateMembers(patch);
+  std::vector<std::string> strict;
+  TRY(const auto patch, ParseText(body, "", strict));
   std::string shown;
   TRY(auto merged, StrategicMerge(target.schema_version().schema, live, patch, &shown));
   std::vector<std::string> unknown;
   TRY(auto object, DecodePatched(target, std::move(merged), FieldValidation::kWarn, unknown));
+  std::sort(unknown.begin(), unknown.end());
   strict.insert(strict.end(), unknown.begin(), unknown.end());
   if (validation == FieldValidation::kWarn) warnings.insert(warnings.end(), strict.begin(), strict.end());
   if (strict.empty() || validation != FieldValidation::kStrict) return object;
@@ -101,7 +122,7 @@ Result<json::Value> ApplyStrategic(const Target& target, const PatchBody& body, 
 Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
   json::PatchOptions options;
   options.type_name = "handlers.jsonPatchOp";
-  auto patch = json::ParsePatch(body.text.empty() ? body.document.Dump() : body.text, options);
+  auto patch = json::ParsePatch(body.text.empty() && !body.document.is_null() ? body.document.Dump() : body.text, options);
   if (!patch) {
     if (patch.error().code() == Code::kTooLarge) {
       auto detail = std::make_shared<StatusDetail>();
@@ -125,8 +146,10 @@ Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const
 Result<json::Value> ApplyPatch(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
   if (body.type == PatchType::kJson) return ApplyJson(target, body, live, validation, warnings);
   if (body.type == PatchType::kStrategic) return ApplyStrategic(target, body, live, validation, warnings);
-  TRY(auto patch, ParseText(body, "error decoding patch: "));
-  const auto duplicates = TakeDuplicateMembers(patch);
+  std::vector<std::string> duplicates;
+  TRY(auto patch, ParseText(body, "error decoding patch: ", duplicates));
+  DropNullsInLists(patch, false);
+  if (patch.is_null()) return DecodePatched(target, live.Clone(), validation, warnings);
   auto patched = json::MergePatch(live.Clone(), patch);
   SortMerged(patched, patch);
   if (!duplicates.empty() && validation == FieldValidation::kStrict) return std::unexpected(InvalidPatch(patched, Cat("strict decoding error: ", Join(duplicates, ", "))));
@@ -134,30 +157,25 @@ Result<json::Value> ApplyPatch(const Target& target, const PatchBody& body, cons
   return DecodePatched(target, std::move(patched), validation, warnings);
 }
 
-Result<json::Value> ParseApply(const Target& target, const PatchBody& body, FieldValidation validation, std::vector<std::string>& warnings) {
-  const auto gvk = target.gvk();
-  json::Value applied;
+Result<json::Value> ParseApply(const Target&, const PatchBody& body, FieldValidation validation, std::vector<std::string>& warnings) {
+  if (body.text.empty() && !body.document.is_null()) return body.document.Clone();
   std::vector<text::YamlDuplicate> duplicates;
-  if (body.text.empty()) {
-    applied = body.document.Clone();
-  } else {
-    text::YamlOptions options;
-    options.duplicates = &duplicates;
-    auto parsed = text::ParseYaml(body.text, options);
-    if (!parsed) return std::unexpected(BadRequestError(Cat("error decoding YAML: ", parsed.error().message())));
-    applied = std::move(*parsed);
-  }
+  text::YamlOptions yaml;
+  yaml.duplicates = &duplicates;
+  auto parsed = text::ParseYaml(body.text, yaml);
+  if (!parsed) return std::unexpected(BadRequestError(Cat("error decoding YAML: error converting YAML to JSON: ", parsed.error().message())));
   if (!duplicates.empty()) {
     std::vector<std::string> texts;
     for (const auto& duplicate : duplicates) texts.push_back(duplicate.Text());
-    if (validation == FieldValidation::kStrict) return std::unexpected(BadRequestError(Cat("error strict decoding YAML: ", Join(texts, ", "))));
+    if (validation == FieldValidation::kStrict)
+      return std::unexpected(BadRequestError(Cat("error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ", Join(texts, "\n  "))));
     if (validation == FieldValidation::kWarn) warnings.insert(warnings.end(), texts.begin(), texts.end());
   }
-  if (!applied.is_object()) return std::unexpected(BadRequestError("error decoding YAML: the body is no object"));
-  const auto kind = applied["kind"].Str(), api_version = applied["apiVersion"].Str();
-  if (kind.empty() || api_version.empty()) return std::unexpected(BadRequestError(Cat("invalid object type: /, Kind=")));
-  if (kind != gvk.kind) return std::unexpected(BadRequestError(Cat("incorrect kind ", kind)));
-  return applied;
+  if (parsed->is_null()) return json::Value::Object();
+  if (!parsed->is_object())
+    return std::unexpected(BadRequestError(Cat("error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ", JsonKind(*parsed),
+                                               " into Go value of type map[string]interface {}")));
+  return std::move(*parsed);
 }
 
 }  // namespace skerry::kube
