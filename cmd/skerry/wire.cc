@@ -163,6 +163,10 @@ class ApplianceImpl final : public Appliance {
     ao.service_account_key = pki_.service_account_key_pem;
     ao.client_ca = pki_.ca_pem;
     ao.node = [this]() -> kube::NodeStreams* { return agent_.get(); };
+    if (!o_.token_auth_file.empty()) {
+      TRY(const std::string text, ReadFile(o_.token_auth_file, 1 << 20));
+      TRY(ao.tokens, kube::ParseTokenFile(text));
+    }
     TRY(api_, kube::ApiServer::Create(*store_, *registry_, std::move(ao)));
     TRY_VOID(api_->Start(ctx_));
 
@@ -222,6 +226,7 @@ class ApplianceImpl final : public Appliance {
     kube::AddNodeLifecycle(context);
     kube::AddServiceAccount(context);
     kube::AddRootCaPublisher(context);
+    kube::AddClusterRoleAggregation(context);
     kube::AddReplicaSet(context);
     kube::AddReplicationController(context);
     kube::AddDeployment(context);

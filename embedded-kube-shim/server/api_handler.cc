@@ -5,6 +5,7 @@
 
 #include "core/base/random.h"
 #include "core/base/strings.h"
+#include "core/http/gzip.h"
 #include "core/telemetry/log.h"
 #include "core/text/duration.h"
 #include "embedded-kube-shim/api/status.h"
@@ -25,6 +26,18 @@ void Finish(http::Reply& reply) {
   const auto id = NewUuid();
   if (auto* response = std::get_if<http::Response>(&reply)) response->headers.push_back({"Audit-Id", id});
   else if (auto* streaming = std::get_if<http::Streaming>(&reply)) streaming->headers.push_back({"Audit-Id", id});
+}
+
+// Large answers only: small ones cost more to compress than to send.
+void Compress(http::Reply& reply) {
+  constexpr std::size_t kWorthIt = 128 << 10;
+  auto* response = std::get_if<http::Response>(&reply);
+  if (!response || response->status != 200 || response->body.size() <= kWorthIt || !http::Get(response->headers, "Content-Encoding").empty()) return;
+  auto packed = http::Gzip(response->body.view());
+  if (packed.empty()) return;
+  response->body = Bytes(std::move(packed));
+  response->headers.push_back({"Content-Encoding", "gzip"});
+  response->headers.push_back({"Vary", "Accept-Encoding"});
 }
 
 // Segments that upstream's router would have to match one by one; an empty one matches nothing.
@@ -101,8 +114,27 @@ Result<User> ApiHandler::Identify(const Ctx& ctx, const http::Request& request) 
   return Impersonate(authorizer_, std::move(*user), request);
 }
 
+http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
+  if (request.method != "GET" || !request.path.starts_with("/api")) return http::NeedsWorker{};
+  // The request outlives this call, and the reply does not refer to it.
+  RestRequest rest{ctx, std::shared_ptr<const http::Request>(std::shared_ptr<void>(), &request), ParseRequestInfo(request), {}, {}, nullptr};
+  const auto& verb = rest.info.verb;
+  if (!rest.info.resource_request || (verb != "get" && verb != "list" && verb != "watch") || !rest.info.subresource.empty() || request.HasQuery("timeout")) return http::NeedsWorker{};
+  auto& registry = rest_.engine().resources();
+  if (!ResolveTarget(registry, rest) || rest.target.def->virtual_resource) return http::NeedsWorker{};
+  auto user = Identify(ctx, request);
+  if (!user) return http::NeedsWorker{};
+  rest.caller.user = std::move(*user);
+  if (authorizer_.Authorize(AttributesOf(rest.info, rest.caller.user)).decision != Decision::kAllow) return http::NeedsWorker{};
+  auto reply = rest_.ServeAtOnce(rest);
+  if (!reply) return http::NeedsWorker{};
+  Finish(*reply);
+  return std::move(*reply);
+}
+
 void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> request, http::ReplyFn done) {
-  auto shared = std::make_shared<http::ReplyFn>([done = std::move(done), head = request->method == "HEAD"](http::Reply reply) mutable {
+  auto shared = std::make_shared<http::ReplyFn>([done = std::move(done), gzip = request->method == "GET" && http::HasToken(request->headers, "Accept-Encoding", "gzip")](http::Reply reply) mutable {
+    if (gzip) Compress(reply);
     Finish(reply);
     done(std::move(reply));
   });

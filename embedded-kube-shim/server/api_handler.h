@@ -14,6 +14,7 @@ class ApiHandler final : public http::Handler {
   ApiHandler(Rest& rest, NonResource& nonresource, const AuthenticatorChain& authenticator, const Authorizer& authorizer)
       : rest_(rest), nonresource_(nonresource), authenticator_(authenticator), authorizer_(authorizer) {}
 
+  http::Reply OnShard(const Ctx& ctx, const http::Request& request) override;
   void OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> request, http::ReplyFn done) override;
   http::Response TooLarge(const http::Request& request, std::int64_t limit) const override;
   http::Response Overloaded(const http::Request& request) const override;

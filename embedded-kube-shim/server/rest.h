@@ -44,6 +44,9 @@ class Rest {
   Rest(Engine& engine, Timers& timers, RestServices services) : engine_(engine), timers_(timers), services_(services) {}
 
   void Serve(RestRequest request, RestDone done);
+  // The answer to a read that caches hold ready: JSON in the stored version, not too much of it. nullopt: Serve has to do it on a worker.
+  // Never blocks; the reply does not refer to the request.
+  std::optional<http::Reply> ServeAtOnce(const RestRequest& request);
   // Runs an operation and answers with its object (or Status).
   void Run(std::shared_ptr<RestRequest> request, Output output, std::unique_ptr<WriteOperation> operation, int status, RestDone done);
   Engine& engine() const { return engine_; }

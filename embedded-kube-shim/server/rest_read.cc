@@ -213,6 +213,41 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
   return http::Reply(std::move(streaming));
 }
 
+std::optional<http::Reply> Rest::ServeAtOnce(const RestRequest& request) {
+  constexpr std::size_t kMostItems = 1000, kMostBytes = 256 << 10, kPlainBytes = 128 << 10;
+  const auto& target = request.target;
+  const auto verb = request.info.verb;
+  auto output = Negotiate(*request.http, MediaScope::kWatchable);
+  if (!output || output->encoding != Encoding::kJson || output->pretty || output->shape != Shape::kObject) return std::nullopt;
+  const auto wanted = target.gvk().api_version();
+  const auto answer = [](Result<http::Reply> reply) { return reply ? std::optional<http::Reply>(std::move(*reply)) : std::nullopt; };
+  if (verb == "get") {
+    const auto item = engine_.Find(target);
+    if (!item || item->api_version != wanted || item->bytes.size() > kMostBytes) return std::nullopt;
+    return answer(Get(request));
+  }
+  auto& cache = engine_.CacheOf(*target.def);
+  if (cache.size() > kMostItems) return std::nullopt;
+  if (verb == "watch") return answer(Watch(request));
+  if (verb != "list") return std::nullopt;
+  const auto options = ParseListOptions(*request.http);
+  if (!options || !ValidateListOptions(*options, false) || !options->continue_token.empty()) return std::nullopt;
+  if (!options->resource_version.empty() && options->resource_version != "0") return std::nullopt;   // may need the store's history
+  auto listing = ListItems(engine_, request, *options);
+  if (!listing) return std::nullopt;
+  std::size_t bytes = 0;
+  for (const auto& item : listing->items) {
+    bytes += item->bytes.size();
+    if (item->api_version != wanted) return std::nullopt;
+  }
+  const bool compresses = http::HasToken(request.http->headers, "Accept-Encoding", "gzip");
+  if (bytes > (compresses ? kPlainBytes : kMostBytes)) return std::nullopt;
+  Result<> include;
+  auto response = EncoderFor(engine_, request, std::move(*output), &include).List(listing->items, listing->meta);
+  if (!response) return std::nullopt;
+  return http::Reply(std::move(*response));
+}
+
 void Rest::DeleteCollection(RestRequest request, RestDone done) {
   // The deletions are submitted together and commit in groups; the last one to finish answers.
   struct Pending {
