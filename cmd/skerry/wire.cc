@@ -15,6 +15,7 @@
 #include "cmd/skerry/verbs.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
+#include "core/container/docker/runtime.h"
 #include "core/container/oci/runtime.h"
 #include "core/http/server.h"
 #include "core/net/tls.h"
@@ -260,7 +261,12 @@ class ApplianceImpl final : public Appliance {
 
   Result<> StartRuntime() {
     if (o_.runtime == "docker" || (o_.runtime == "auto" && !o_.docker_socket.empty())) {
-      return Fail(Code::kUnsupported, "--runtime=docker is not built into this version");
+      container::docker::Options docker;
+      if (!o_.docker_socket.empty()) docker.socket = o_.docker_socket;
+      docker.run_dir = o_.run_dir + "/docker";
+      docker.instance = o_.node_name;
+      TRY(runtime_, container::docker::Create(std::move(docker)));
+      return {};
     }
     container::oci::Options ro;
     ro.data_dir = o_.data_dir + "/runtime";

@@ -60,7 +60,7 @@ class Borrowed final : public ByteSource {
 }  // namespace
 
 OciImages::OciImages(const Options& options, InUse in_use)
-    : options_(options), transport_(MakePlainTransport(options.transport)), in_use_(std::move(in_use)) {}
+    : options_(options), transport_(MakePlainTransport(options.transport != nullptr ? options.transport : MakeHttpTransport())), in_use_(std::move(in_use)) {}
 
 Result<std::unique_ptr<OciImages>> OciImages::Open(const Options& options, InUse in_use) {
   std::unique_ptr<OciImages> out(new OciImages(options, std::move(in_use)));

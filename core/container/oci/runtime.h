@@ -17,7 +17,7 @@ struct Options {
   std::string runtime_path, conmon_path;             // empty: crun, else runc, and conmon from the usual directories
   std::vector<LocalRegistry> local_registries;
   std::vector<std::string> insecure_registries;      // spoken to by plain HTTP; loopback addresses always are
-  std::shared_ptr<Transport> transport;              // how registries are reached; null: plain HTTP only
+  std::shared_ptr<Transport> transport;              // how registries with TLS are reached; null: http::Client
   const Clock* clock = &Clock::System();
 };
 
