@@ -76,9 +76,9 @@ TEST_CASE("mounts, privileges, host namespaces and debug containers are what was
     CHECK(rig.Output(privileged) == "mounted\nuserns\nfuse\nopen\n");
 
     rig.Run(rig.Spec("app", {"/bin/sleep", "777"}));
-    auto debug = rig.Spec("dbg", {"/bin/sh", "-c", "ps | grep -c '[s]leep 777'"});
+    auto debug = rig.Spec("dbg", {"/bin/sh", "-c", "ps | grep -c '[s]leep 777'; cat /etc/hostname"});
     debug.target_container = "app";
-    CHECK(rig.Output(debug) == "1\n");
+    CHECK(rig.Output(debug) == "1\nhost-pod\n");
 
     rig.Sandbox("host", {.network = NetworkMode::kHost, .pid = PidMode::kHost});
     auto host = rig.Spec("h", {"/bin/sh", "-c", "readlink /proc/self/ns/net; readlink /proc/self/ns/pid"});

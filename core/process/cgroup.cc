@@ -138,6 +138,19 @@ std::string Cgroups::File(const std::string& controller, const std::string& path
   return it == controllers_.end() ? std::string() : Cat(it->second, path, "/", name);
 }
 
+Result<> Cgroups::PrepareRoot() const {
+  // The true root has no type.
+  if (mode_ != CgroupMode::kV2 || !Exists(unified_ + "/cgroup.type")) return {};
+  const std::string text = ReadOrEmpty(unified_ + "/cgroup.procs");
+  if (Trim(text).empty()) return {};
+  TRY_VOID(MakeDirectories(unified_ + "/init", 0755));
+  for (const std::string_view pid : Split(text, '\n')) {
+    // Some may have ended since; if one that lives stays, making groups fails and says so.
+    if (auto moved = pid.empty() ? Result<>() : WriteControl(unified_ + "/init/cgroup.procs", pid); !moved) continue;
+  }
+  return {};
+}
+
 Result<> Cgroups::Create(const std::string& path) const {
   if (!path.starts_with('/') || path.size() < 2 || path.find("..") != std::string::npos) return Fail(Code::kInvalid, "invalid cgroup path " + Quote(path));
   for (const std::string& tree : Trees()) TRY_VOID(MakeDirectories(tree + path, 0755));

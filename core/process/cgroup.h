@@ -34,6 +34,9 @@ class Cgroups {
   bool unified_owns_controllers() const noexcept { return unified_owns_controllers_; }         // the case that crun refuses
   const std::string& unified_mount() const noexcept { return unified_; }                      // v2 tree or empty
 
+  // Inside a container (v2) our root is somebody's leaf and holds processes, which keeps it from having limited children: they move
+  // to a group "/init". Elsewhere nothing happens.
+  Result<> PrepareRoot() const;
   Result<> Create(const std::string& path) const;                     // and its parents; idempotent
   Result<> Apply(const std::string& path, const CgroupLimits& limits) const;
   Result<CgroupUsage> Read(const std::string& path) const;            // kNotFound

@@ -151,6 +151,7 @@ json::Value Mounts(const BundleInput& in) {
   add("/dev/shm", MountEntry("/dev/shm", "bind", in.shm, List({"rbind", "rprivate", "rw"})));
   add("/sys", MountEntry("/sys", "sysfs", "sysfs", List({"nosuid", "noexec", "nodev", access})));
   add("/sys/fs/cgroup", MountEntry("/sys/fs/cgroup", "cgroup", "cgroup", List({"nosuid", "noexec", "nodev", "relatime", access})));
+  if (!in.hostname_file.empty()) add("/etc/hostname", MountEntry("/etc/hostname", "bind", in.hostname_file, List({"bind", "rprivate", in.spec.security.read_only_root ? "ro" : "rw"})));
   std::vector<const Mount*> wanted;
   for (const Mount& m : in.image_volumes) wanted.push_back(&m);
   for (const Mount& m : in.spec.mounts) wanted.push_back(&m);
@@ -294,6 +295,8 @@ json::Value MakeResources(const Resources& r, bool cgroup_v2) {
   if (!r.cpuset_cpus.empty()) out.Set("cpu").Set("cpus") = r.cpuset_cpus;
   if (!r.cpuset_mems.empty()) out.Set("cpu").Set("mems") = r.cpuset_mems;
   if (r.memory_bytes != 0) out.Set("memory").Set("limit") = r.memory_bytes;
+  // A container is killed as a whole or not at all: half of one is harder to understand than none.
+  if (r.memory_bytes > 0 && cgroup_v2) out.Set("unified").Set("memory.oom.group") = "1";
   if (r.memory_low_bytes > 0 && cgroup_v2) out.Set("unified").Set("memory.low") = std::to_string(r.memory_low_bytes);
   if (r.pids != 0) out.Set("pids").Set("limit") = r.pids;
   return out;

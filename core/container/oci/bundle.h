@@ -27,6 +27,7 @@ struct BundleInput {
   std::string netns, ipcns, utsns;      // empty: the host's
   std::string pidns;                    // empty: its own, "host": the host's
   std::string shm;                      // directory for /dev/shm
+  std::string hostname_file;            // for /etc/hostname; empty: the image's
   std::vector<Mount> image_volumes;     // placed before the spec's mounts
 };
 

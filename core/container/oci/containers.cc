@@ -70,6 +70,7 @@ Result<> Driver::WriteBundle(const ContainerRecord& record, const SandboxRecord&
   if (sandbox.spec.network == NetworkMode::kOwn) {
     input.netns = run + "/net";
     input.utsns = run + "/uts";
+    if (!sandbox.spec.hostname.empty()) input.hostname_file = run + "/hostname";
   }
   input.shm = "/dev/shm";
   if (sandbox.spec.ipc == IpcMode::kSandbox) {
@@ -149,6 +150,8 @@ Result<> Driver::CreateContainer(const Ctx& ctx, const ContainerSpec& spec) {
 Result<> Driver::Launch(const Ctx& ctx, ContainerRecord& record) {
   const std::string& id = record.spec.id;
   ::unlink(ExitFile(id).c_str());
+  // v2: the controllers must be handed down to the sandbox's group before a container's can be limited.
+  if (machine_.cgroup_v2) TRY_VOID(cgroups_->Create(record.cgroup));
   MonitorSpec spec{.conmon = conmon_, .id = id, .bundle = Bundle(id), .exit_dir = options_.run_dir + "/exits", .log_path = record.spec.log_path, .tty = record.spec.tty,
                    .stdin_open = record.spec.stdin_open, .stdin_once = record.spec.stdin_once, .cgroup_procs = cgroups_->ProcsFiles(options_.monitor_cgroup)};
   TRY(const Monitored monitored, StartMonitor(ctx, runtime_, spec));

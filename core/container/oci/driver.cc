@@ -119,6 +119,7 @@ Result<> Driver::Start(const Ctx& ctx) {
   TRY_VOID(process::RemoveTree(options_.run_dir + "/exec"));
   TRY_VOID(MakeDirectories(options_.run_dir + "/exec"));
   TRY_VOID(InstallHelpers());
+  TRY_VOID(cgroups_->PrepareRoot());
   TRY_VOID(cgroups_->Create(options_.monitor_cgroup));
   TRY(watcher_, process::ExitWatcher::Create());
   return Recover(ctx);

@@ -146,7 +146,13 @@ Result<ImageInfo> OciImages::Pull(const Ctx& ctx, std::string_view text, const C
   const ImageStore::Pin pin(*store_);
   RegistryClient client(*transport_, reference, credentials, insecure);
   TRY(const Manifest manifest, client.FetchManifest(ctx));
-  TRY(const std::string config, client.FetchConfig(ctx, manifest.config));
+  // The id of an image is the digest of its configuration: one that is here need not be asked for.
+  std::string config;
+  if (auto known = store_->Find(manifest.config.digest)) {
+    config = std::move(known->config);
+  } else {
+    TRY(config, client.FetchConfig(ctx, manifest.config));
+  }
   TRY(const json::Value root, Parse(config, "image configuration"));
   const auto diff_ids = root.At({"rootfs", "diff_ids"}).Items();
   if (diff_ids.size() != manifest.layers.size()) return Fail(Code::kCorruption, Cat("image ", reference.ToString(), " has ", manifest.layers.size(), " layers and ", diff_ids.size(), " diff ids"));

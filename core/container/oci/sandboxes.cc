@@ -46,6 +46,9 @@ Result<> Driver::BuildSandbox(const Ctx& ctx, const SandboxRecord& record) {
     namespaces.uts = run + "/uts";
     namespaces.hostname = spec.hostname;
     namespaces.domainname = spec.domainname;
+    const UniqueFd file(::open((run + "/hostname").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (!file) return std::unexpected(ErrnoError(errno, "create " + run + "/hostname"));
+    TRY_VOID(WriteAll(file.get(), spec.hostname + "\n"));
   }
   if (spec.ipc == IpcMode::kSandbox) {
     namespaces.ipc = run + "/ipc";
