@@ -25,6 +25,7 @@ struct Target {
 };
 
 const std::vector<Target>& Targets();
+std::vector<Target> NetworkTargets();   // targets_network.cc; part of Targets()
 
 struct Outcome {
   std::size_t runs = 0, accepted = 0;

@@ -193,7 +193,7 @@ const std::vector<Target>& Targets() {
                                                       "[[[[1]]]]", "{\"a\":1,\"a\":2}", "\"\xC3\xA9\xF0\x9F\x98\x80\""};
   static const std::vector<std::string> json_fragments = {"{", "}", "[", "]", ",", ":", "\"", "\\", "\\u", "d800", "null", "true", "1e5", "-0", "0.1", "\"metadata\":", "\"name\"", "\xFF",
                                                           "\xE2\x80\xA8", " \t\r\n", "9223372036854775808", "1e999", "[[[[[[[["};
-  static const std::vector<Target> targets = {
+  static std::vector<Target> targets = {
       {"json", FuzzJson, json_seeds, json_fragments},
       {"scanner", FuzzScanner, json_seeds, json_fragments},
       {"patch", FuzzPatch,
@@ -212,6 +212,12 @@ const std::vector<Target>& Targets() {
       {"jwt", FuzzJwt, {"0:e", "50:AAAA", R"({"keys":[{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}]})", "eyJhbGciOiJub25lIn0.e30.", "a.b.c"},
        {".", "eyJhbGciOiJIUzI1NiJ9", "e30", "=", ":", "100", "\"kty\":\"RSA\"", "\"n\":\"AQAB\"", "\"e\":\"AQAB\""}},
       {"certificate", FuzzCertificate, CertificateSeeds(), {"-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", "A", "\n", "\x30\x82", "\xFF"}}};
+  static const bool complete = [] {
+    auto network = NetworkTargets();
+    for (Target& t : network) targets.push_back(std::move(t));
+    return true;
+  }();
+  static_cast<void>(complete);
   return targets;
 }
 
