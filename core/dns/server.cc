@@ -1,6 +1,7 @@
 #include "core/dns/server.h"
 
 #include <atomic>
+#include <future>
 
 #include "core/base/guarded.h"
 #include "core/base/strings.h"
@@ -101,7 +102,16 @@ void Server::Stop() noexcept {
     for (net::Stream* stream : *connections) stream->Abort();
   }
   impl_->tasks.Join();
-  impl_->sockets.clear();   // frees the ports
+  // Frees the ports. What lives on a shard dies there.
+  for (auto& socket : impl_->sockets) {
+    std::promise<void> gone;
+    socket->shard->Post([udp = std::move(socket->udp), &gone]() mutable {
+      udp.reset();
+      gone.set_value();
+    });
+    gone.get_future().wait();
+  }
+  impl_->sockets.clear();
 }
 
 // One datagram after the other: what zones answer costs microseconds; what goes upstream gets a task of its own.

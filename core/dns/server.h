@@ -25,7 +25,7 @@ class Server {
   static Result<std::unique_ptr<Server>> Create(net::Shards& shards, ServerOptions options);
   ~Server();   // Stop()
   void Start();
-  void Stop() noexcept;                                      // idempotent, never on a shard
+  void Stop() noexcept;                                      // idempotent; before the shards stop, never on one
   const std::vector<std::string>& addresses() const;         // as bound
 
  private:
