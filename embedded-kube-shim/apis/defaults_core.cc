@@ -152,6 +152,20 @@ void NodeStatusDefaults(Value& status) {
   if (!status.Find("allocatable") && status["capacity"].size() > 0) status.Set("allocatable") = status["capacity"].Clone();
 }
 
+// The older field is the first of the newer list.
+void NodeSpecDefaults(Value& spec) {
+  const std::string cidr(spec["podCIDR"].Str());
+  const Value& list = spec["podCIDRs"];
+  if (!cidr.empty() && (list.size() == 0 || list.Items()[0].Str() != cidr)) {
+    Value only = Value::Array();
+    only.Append(Value(cidr));
+    spec.Set("podCIDRs") = std::move(only);
+  } else if (cidr.empty() && list.size() > 0) {
+    const std::string first(list.Items()[0].Str());
+    spec.Set("podCIDR") = Value(first);
+  }
+}
+
 void FillFrom(Value& object, std::string_view target, std::string_view source) {
   const Value from = object[source].Clone();
   for (const json::Member& member : from.Members())
@@ -185,6 +199,7 @@ std::span<const NamedRule> CoreRules() {
       {"io.k8s.api.core.v1.Secret", SecretDefaults},
       {"io.k8s.api.core.v1.Namespace", NamespaceDefaults},
       {"io.k8s.api.core.v1.NodeStatus", NodeStatusDefaults},
+      {"io.k8s.api.core.v1.NodeSpec", NodeSpecDefaults},
       {"io.k8s.api.core.v1.LimitRangeItem", LimitRangeItemDefaults},
       {"io.k8s.api.core.v1.ReplicationController", ReplicationControllerDefaults},
   };

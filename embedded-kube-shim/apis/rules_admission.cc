@@ -63,7 +63,7 @@ void CheckWebhookPath(Run& run, const Node& at) {
   if (path == "/" || path.empty()) return;
   if (path == "//") return run.Invalid(at, "segment[0] may not be empty");
   if (!path.starts_with('/')) run.Invalid(at, "must start with a '/'");
-  std::string_view rest = path.starts_with('/') ? path.substr(1) : path;
+  std::string_view rest = path.substr(1);   // whatever comes first
   if (rest.ends_with('/')) rest.remove_suffix(1);
   const auto steps = Split(rest, '/');
   for (std::size_t i = 0; i < steps.size(); ++i) {

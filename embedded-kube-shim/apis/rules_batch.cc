@@ -181,7 +181,7 @@ void CheckSelectorOfJob(Run& run, const Node& spec) {
   if (selector->is_null()) run.Required(selector);
   else CheckSelector(run, selector);
   // Upstream converts first: what cannot be a selector matches nothing it complains about.
-  if (!selector->is_null() && !MatchesSelector(*selector, *labels)) run.Invalid(labels, RenderJson(labels.schema, *labels), "`selector` does not match template `labels`");
+  if (!selector->is_null() && ParsesAsSelector(*selector) && !MatchesSelector(*selector, *labels)) run.Invalid(labels, RenderJson(labels.schema, *labels), "`selector` does not match template `labels`");
 }
 
 void CheckGenerated(Run& run, const Node& job) {

@@ -84,6 +84,7 @@ void NamespaceFinalizer(Run& run, const Node& item) {
 }
 
 void CheckEndpointAddress(Run& run, const Node& address) {
+  run.Format(address["ip"], format::Ip);
   CheckNonSpecialIp(run, address["ip"]);
   if (!address.Str("hostname").empty()) run.Format(address["hostname"], format::Dns1123Label);
   if (!(*address)["nodeName"].is_null()) run.Format(address["nodeName"], format::Dns1123Subdomain);
@@ -150,8 +151,8 @@ void LimitRangeSpec(Run& run, const Node& spec) {
   std::set<std::string> types;
   for (const Node& limit : spec["limits"].Items()) {
     const std::string type(limit.Str("type"));
-    run.Format(limit["type"], format::QualifiedName);
-    if (type.find('/') == type.npos && type != "Pod" && type != "Container" && type != "PersistentVolumeClaim")
+    const bool named = run.Format(limit["type"], format::QualifiedName);
+    if (named && type.find('/') == type.npos && type != "Pod" && type != "Container" && type != "PersistentVolumeClaim")
       run.Invalid(limit["type"], "must be a standard limit type or fully qualified");
     if (!types.insert(type).second) run.Duplicate(limit["type"]);
     std::set<std::string> names;

@@ -20,23 +20,22 @@ bool Limit(Run& run, const Node& list, std::size_t most) {
 
 void CheckQualified(Run& run, const Node& at, std::string_view name, bool fully) {
   const auto say = [&](std::string_view value, std::string message) { run.Add(FieldErrorType::kInvalid, at.path, Quote(value), std::move(message)); };
-  if (name.empty()) return run.Required(at);
   const auto parts = Split(name, '/');
   const auto check_name = [&](std::string_view part) {
-    if (part.empty()) return say(part, "the name must not be empty");
     if (part.size() > 32) run.TooLong(at, 32);
     for (const std::string& message : format::CIdentifier(part)) say(part, message);
   };
   if (parts.size() == 1) {
-    if (fully) say(name, "a fully qualified name must be a domain and a name separated by a slash");
     check_name(parts[0]);
+    if (fully) say(name, "a fully qualified name must be a domain and a name separated by a slash");
   } else if (parts.size() == 2) {
     if (parts[0].empty()) say(parts[0], "the domain must not be empty");
     else {
       if (parts[0].size() > 63) run.TooLong(at, 63);
       for (const std::string& message : format::Dns1123Subdomain(ToLower(parts[0]))) say(parts[0], message);
     }
-    check_name(parts[1]);
+    if (parts[1].empty()) say(parts[1], "the name must not be empty");
+    else check_name(parts[1]);
   }
 }
 
@@ -133,7 +132,7 @@ void CheckDevices(Run& run, const Node& devices) {
     std::set<std::string> seen;
     std::vector<Node> repeated;
     for (const Node& request : requests.Items()) {
-      run.RequiredFormat(request["name"], format::Dns1123Label);
+      run.Format(request["name"], format::Dns1123Label);
       const Node exactly = request["exactly"], first = request["firstAvailable"];
       const bool exact = !exactly->is_null(), list = first.size() > 0;
       if (!exact && !list) run.Required(request, "exactly one of `exactly` or `firstAvailable` is required");
@@ -143,7 +142,7 @@ void CheckDevices(Run& run, const Node& devices) {
         std::set<std::string> subs;
         std::vector<Node> twice;
         for (const Node& sub : first.Items()) {
-          run.RequiredFormat(sub["name"], format::Dns1123Label);
+          run.Format(sub["name"], format::Dns1123Label);
           CheckRequest(run, sub);
           if (!subs.insert(std::string(sub.Str("name"))).second) twice.push_back(sub);
         }
@@ -240,7 +239,7 @@ void CheckCounters(Run& run, const Node& counters) {
 void CheckNodeChoice(Run& run, const Node& owner, std::initializer_list<std::string_view> fields, const std::string& required) {
   std::vector<std::string> set;
   for (std::string_view field : fields)
-    if (!owner[field]->is_null() && !(owner[field]->is_bool() && !owner[field]->Bool() && !owner[field].field->pointer)) set.push_back(Cat("`", field, "`"));
+    if (!owner[field]->is_null() && !(owner[field]->is_bool() && !owner[field]->Bool())) set.push_back(Cat("`", field, "`"));
   if (set.empty()) run.Required(owner, required);
   if (set.size() > 1) run.Invalid(owner, Quote(Cat("{", Join(set, ", "), "}")), Cat(required, ", but multiple fields are set"));
 }
@@ -284,7 +283,7 @@ void CheckCapacity(Run& run, const Node& device, const Node& capacity) {
 }
 
 void CheckDevice(Run& run, const Node& device, bool per_device) {
-  run.RequiredFormat(device["name"], format::Dns1123Label);
+  run.Format(device["name"], format::Dns1123Label);
   const Node attributes = device["attributes"], capacity = device["capacity"];
   const std::size_t total = attributes.size() + capacity.size();
   if (total > 32) run.Invalid(device, std::to_string(total), "the total number of attributes and capacities must not exceed 32");

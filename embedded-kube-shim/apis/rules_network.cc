@@ -89,12 +89,12 @@ void CheckBackend(Run& run, const Node& backend) {
   const Node resource = backend["resource"], service = backend["service"];
   if (!resource->is_null() && !service->is_null()) return run.Invalid(backend, "\"\"", "cannot set both resource and service backends");
   if (!resource->is_null()) {
-    if (!resource.Str("apiGroup").empty()) run.Format(resource["apiGroup"], format::Dns1123Subdomain);
+    if (!resource["apiGroup"]->is_null()) run.Format(resource["apiGroup"], format::Dns1123Subdomain);
     for (std::string_view field : {"kind", "name"}) run.RequiredFormat(resource[field], format::PathSegmentName);
     return;
   }
   if (service->is_null()) return run.Invalid(backend, "\"\"", "resource or service backend is required");
-  run.RequiredFormat(service["name"], format::Dns1035Label);
+  run.RequiredFormat(service["name"], format::Dns1123Label);
   const Node port = service["port"];
   const bool named = !port.Str("name").empty(), numbered = (*port)["number"].Int() != 0;
   if (named && numbered) run.Invalid(backend, "\"\"", "cannot set both port name & port number");

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/apis/rules.h"
 
 namespace skerry::kube::rules {
@@ -93,7 +94,11 @@ void AppendInternal(std::string& out, SchemaPtr schema, const Value& value, cons
         out += "{}";
         return;
       }
-      if (HasTags(schema)) return AppendTagged(out, value);
+      if (HasTags(schema)) {
+        Value ordered = value.Clone();
+        Canonicalize(schema, ordered);
+        return AppendTagged(out, ordered);
+      }
       out += '{';
       bool first = true;
       for (const Field& member : schema->fields) {

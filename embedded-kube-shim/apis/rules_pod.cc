@@ -61,7 +61,9 @@ void CheckPodAffinity(Run& run, const Node& affinity) {
   }
 }
 
-void CheckSelectorTerm(Run& run, const Node& term) {
+enum class Values : std::uint8_t { kChecked, kFree };   // values of preferred terms may be anything
+
+void CheckSelectorTerm(Run& run, const Node& term, Values check) {
   for (const Node& requirement : term["matchExpressions"].Items()) {
     const std::string_view op = requirement.Str("operator");
     const Node values = requirement["values"];
@@ -75,7 +77,8 @@ void CheckSelectorTerm(Run& run, const Node& term) {
       run.Invalid(requirement["operator"], "not a valid selector operator");
     }
     run.Format(requirement["key"], format::QualifiedName);
-    for (const Node& value : values.Items()) run.Format(value, format::LabelValue);
+    if (check == Values::kChecked)
+      for (const Node& value : values.Items()) run.Format(value, format::LabelValue);
   }
   for (const Node& requirement : term["matchFields"].Items()) {
     const std::string_view op = requirement.Str("operator");
@@ -97,7 +100,7 @@ void CheckAffinity(Run& run, const Node& affinity) {
     if (const Node required = node["requiredDuringSchedulingIgnoredDuringExecution"]; !required->is_null()) CheckNodeSelector(run, required);
     for (const Node& item : node["preferredDuringSchedulingIgnoredDuringExecution"].Items()) {
       if (const std::int64_t weight = item["weight"]->Int(); weight <= 0 || weight > 100) run.Invalid(item["weight"], "must be in the range 1-100");
-      CheckSelectorTerm(run, item["preference"]);
+      CheckSelectorTerm(run, item["preference"], Values::kFree);
     }
   }
   CheckPodAffinity(run, affinity["podAffinity"]);
@@ -500,7 +503,7 @@ void CheckTolerations(Run& run, const Node& tolerations) {
 void CheckNodeSelector(Run& run, const Node& selector) {
   const Node terms = selector["nodeSelectorTerms"];
   if (terms.size() == 0) return run.Required(terms, "must have at least one node selector term");
-  for (const Node& term : terms.Items()) CheckSelectorTerm(run, term);
+  for (const Node& term : terms.Items()) CheckSelectorTerm(run, term, Values::kChecked);
 }
 
 void CheckPodTemplate(Run& run, const Node& node) {

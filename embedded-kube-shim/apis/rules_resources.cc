@@ -106,7 +106,7 @@ void CheckClaims(Run& run, const Node& claims) {
 }
 
 void CheckPodLevelName(Run& run, const Node& at, std::string_view name) {
-  CheckContainerResourceName(run, at, name);
+  if (!CheckResourceName(run, at, name)) return;
   if (name != "cpu" && name != "memory" && !IsHugePages(name)) {
     static constexpr std::string_view kNames[] = {"cpu", "hugepages-", "memory"};
     std::string detail = "supported values: ";
@@ -145,7 +145,7 @@ void CheckRequirements(Run& run, const Node& resources, ResourcesOf of) {
     else if (amount > most) run.Invalid(requests, Quote(amount.Canonical()), Cat("must be less than or equal to ", name, " limit of ", most.Canonical()));
   });
   if (huge && !compute) run.Forbidden(resources, "HugePages require cpu or memory");
-  if (of == ResourcesOf::kContainer) CheckClaims(run, resources["claims"]);
+  CheckClaims(run, resources["claims"]);
 }
 
 }  // namespace skerry::kube::rules

@@ -55,14 +55,14 @@ void CheckSeccomp(Run& run, const Node& profile) {
   if (profile->is_null()) return;
   const std::string_view type = profile.Str("type");
   const Node local = profile["localhostProfile"];
-  if (type.empty()) run.Required(profile["type"], "type is required when seccompProfile is set");
+  if (type.empty()) return run.Required(profile["type"], "type is required when seccompProfile is set");
+  if (!run.Enum(profile["type"], {"Localhost", "RuntimeDefault", "Unconfined"})) return;
   if (type == "Localhost") {
     if (local->is_null()) run.Required(local, "must be set when seccomp type is Localhost");
     else run.Format(local, format::LocalDescendingPath);
   } else if (!local->is_null()) {
     run.Invalid(local, RenderInternal(profile.schema, *profile), "can only be set when seccomp type is Localhost");
   }
-  if (!type.empty()) run.Enum(profile["type"], {"Localhost", "RuntimeDefault", "Unconfined"});
 }
 
 void CheckAppArmor(Run& run, const Node& profile) {

@@ -43,6 +43,7 @@ void CheckDomainPath(Run& run, const Node& at);             // "acme.io/foo"
 bool CheckCsiDriverName(Run& run, const Node& at);
 void CheckWebhookService(Run& run, const Node& service);
 void CheckWebhookClientUrl(Run& run, const Node& url);
+bool ParsesAsSelector(const json::Value& selector);          // upstream gives up on one whose keys or values are none
 bool MatchesSelector(const json::Value& selector, const json::Value& labels);
 void CheckPositiveIntOrPercent(Run& run, const Node& at);
 void CheckNotMoreThan100Percent(Run& run, const Node& at);

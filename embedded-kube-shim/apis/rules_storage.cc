@@ -238,7 +238,6 @@ void CheckClaimSpec(Run& run, const Node& spec) {
   if (!storage) run.Required(at);
   else if (const Quantity amount = Amount(*storage); amount.sign() <= 0) {
     run.Invalid(at, Quote(amount.Canonical()), "must be greater than zero");
-    if (amount.sign() < 0) run.Invalid(at, Quote(amount.Canonical()), "must be greater than or equal to 0");
   }
   if (!spec.Str("storageClassName").empty()) run.Format(spec["storageClassName"], format::Dns1123Subdomain);
   if (const Node mode = spec["volumeMode"]; !mode->is_null()) run.Enum(mode, {"Block", "Filesystem"});

@@ -15,21 +15,6 @@ int AsInt(const Value& value) { return value.is_string() ? static_cast<int>(Pars
 
 bool IsEmptySelector(const Value& selector) { return selector["matchLabels"].size() == 0 && selector["matchExpressions"].size() == 0; }
 
-// Upstream gives up on a selector whose keys or values are none.
-bool Parses(const Value& selector) {
-  for (const json::Member& label : selector["matchLabels"].Members())
-    if (!format::QualifiedName(label.key).empty() || !format::LabelValue(label.value.Str()).empty()) return false;
-  for (const Value& expression : selector["matchExpressions"].Items()) {
-    const std::string_view op = expression["operator"].Str();
-    const std::size_t values = expression["values"].size();
-    if ((op == "In" || op == "NotIn") ? values == 0 : (op == "Exists" || op == "DoesNotExist") ? values > 0 : true) return false;
-    if (!format::QualifiedName(expression["key"].Str()).empty()) return false;
-    for (const Value& value : expression["values"].Items())
-      if (!format::LabelValue(value.Str()).empty()) return false;
-  }
-  return true;
-}
-
 void CheckWorkloadTemplate(Run& run, const Node& pod_template, const Node& selector, std::string_view kind) {
   const Node labels = pod_template["metadata"]["labels"];
   const bool empty = !selector->is_null() && IsEmptySelector(*selector);
@@ -54,7 +39,7 @@ void ReplicaSetSpec(Run& run, const Node& spec, std::string_view kind) {
     CheckSelector(run, selector);
     if (IsEmptySelector(*selector)) run.Invalid(selector, "empty selector is invalid for deployment");
   }
-  if (!selector->is_null() && !Parses(*selector)) {
+  if (!selector->is_null() && !ParsesAsSelector(*selector)) {
     run.Invalid(selector, "invalid label selector");
   } else if (spec["template"]->is_null()) {
     run.Required(spec["template"]);
@@ -97,7 +82,7 @@ void DaemonSet(Run& run, const Node& object) {
   const Node spec = object["spec"], selector = spec["selector"];
   CheckSelector(run, selector);
   const Node labels = spec["template"]["metadata"]["labels"];
-  if (Parses(*selector) && !MatchesSelector(*selector, *labels) && !(!selector->is_null() && IsEmptySelector(*selector)))
+  if (ParsesAsSelector(*selector) && !MatchesSelector(*selector, *labels) && !(!selector->is_null() && IsEmptySelector(*selector)))
     run.Invalid(labels, RenderJson(labels.schema, *labels), "`selector` does not match template `labels`");
   if (!selector->is_null() && IsEmptySelector(*selector)) run.Invalid(selector, "empty selector is invalid for daemonset");
   CheckPodTemplate(run, spec["template"]);
@@ -133,15 +118,18 @@ void StatefulSetTemplate(Run& run, const Node& spec) {
   // The claims a set makes are volumes of its pods.
   Value pod_template = (*spec)["template"].Clone();
   if (pod_template["spec"].is_object()) {
-    Value& volumes = pod_template.Set("spec").Set("volumes");
+    Value volumes = pod_template.Set("spec").Set("volumes").Clone();
+    Value all = Value::Array();
     for (const Value& claim : (*spec)["volumeClaimTemplates"].Items()) {
       const std::string name(claim["metadata"]["name"].Str());
       std::erase_if(volumes.MutableItems(), [&](const Value& volume) { return volume["name"].Str() == name; });
       Value volume = Value::Object();
       volume.Set("name") = Value(name);
       volume.Set("persistentVolumeClaim").Set("claimName") = Value(name);
-      volumes.Append(std::move(volume));
+      all.Append(std::move(volume));
     }
+    for (Value& volume : volumes.MutableItems()) all.Append(std::move(volume));
+    if (all.size() > 0) pod_template.Set("spec").Set("volumes") = std::move(all);
     pod_template.Set("spec").Erase("subdomain");
     pod_template.Set("spec").Erase("hostname");
   }
@@ -179,7 +167,7 @@ void StatefulSet(Run& run, const Node& object) {
     CheckSelector(run, selector);
     if (IsEmptySelector(*selector)) run.Invalid(selector, "empty selector is invalid for statefulset");
   }
-  if (!selector->is_null() && !Parses(*selector)) {
+  if (!selector->is_null() && !ParsesAsSelector(*selector)) {
     run.Invalid(selector, "");
   } else {
     const Node labels = spec["template"]["metadata"]["labels"];
@@ -278,24 +266,22 @@ void CheckMetricSource(Run& run, std::string_view kind, const Node& source) {
 }
 
 void CheckMetric(Run& run, const Node& metric) {
-  static constexpr std::string_view kTypes[] = {"Object", "Pods", "Resource", "External", "ContainerResource"};
-  static constexpr std::string_view kFields[] = {"object", "pods", "resource", "external", "containerResource"};
+  static constexpr std::string_view kTypes[] = {"Object", "External", "Pods", "Resource", "ContainerResource"};
+  static constexpr std::string_view kFields[] = {"object", "external", "pods", "resource", "containerResource"};
   const std::string_view type = metric.Str("type");
   if (type.empty()) run.Required(metric["type"], "must specify a metric source type");
-  else run.Enum(metric["type"], {"ContainerResource", "External", "Object", "Pods", "Resource"});
-  std::string_view expected;
+  const auto known = std::find(std::begin(kTypes), std::end(kTypes), type);
+  if (known == std::end(kTypes)) run.NotSupported(metric["type"], {"ContainerResource", "External", "Object", "Pods", "Resource"});
   std::size_t count = 0;
-  for (std::size_t i = 0; i < std::size(kTypes); ++i) {
-    if (kTypes[i] == type) expected = kFields[i];
-    if (metric[kFields[i]]->is_null()) continue;
-    ++count;
-    if (count == 1 || true) CheckMetricSource(run, kFields[i], metric[kFields[i]]);
-  }
+  for (std::string_view field : kFields)
+    if (!metric[field]->is_null() && ++count == 1) CheckMetricSource(run, field, metric[field]);
+  std::string_view expected;
+  if (known == std::end(kTypes)) run.NotSupported(metric["type"], {"ContainerResource", "External", "Object", "Pods", "Resource"});
+  else expected = kFields[known - std::begin(kTypes)];
   if (!expected.empty() && metric[expected]->is_null()) run.Required(metric[expected], "must populate information for the given metric source");
-  if (count == 1 && !(expected.empty() ? false : metric[expected]->is_null())) return;
-  if (count != 1)
-    for (std::string_view field : kFields)
-      if (field != expected && !metric[field]->is_null()) run.Forbidden(metric[field], "must populate the given metric source only");
+  if (count == 1) return;
+  for (std::string_view field : kFields)
+    if (field != expected && !metric[field]->is_null()) run.Forbidden(metric[field], "must populate the given metric source only");
 }
 
 void CheckScaling(Run& run, const Node& rules) {
@@ -324,6 +310,11 @@ void HorizontalPodAutoscaler(Run& run, const Node& object) {
   if (!min->is_null() && max->Int() < min->Int()) run.Invalid(max, "must be greater than or equal to `minReplicas`");
   CheckReference(run, spec["scaleTargetRef"], !(run.updating() && SameValue((*spec)["scaleTargetRef"], (*spec.old)["scaleTargetRef"])));
   for (const Node& metric : spec["metrics"].Items()) CheckMetric(run, metric);
+  if (!min->is_null() && min->Int() == 0) {
+    bool scales = false;
+    for (const Value& metric : (*spec)["metrics"].Items()) scales = scales || metric["type"].Str() == "Object" || metric["type"].Str() == "External";
+    if (!scales) run.Add(FieldErrorType::kForbidden, "spec.metrics", "", "must specify at least one Object or External metric to support scaling to zero replicas");
+  }
   if (const Node percent = spec["targetCPUUtilizationPercentage"]; !percent->is_null() && percent->Int() < 1) {
     run.Add(FieldErrorType::kInvalid, "spec.metrics[0].resource.target.averageUtilization", std::to_string(percent->Int()), "must be greater than 0");
   }
@@ -345,6 +336,20 @@ void PodDisruptionBudget(Run& run, const Node& object) {
 }
 
 }  // namespace
+
+bool ParsesAsSelector(const Value& selector) {
+  for (const json::Member& label : selector["matchLabels"].Members())
+    if (!format::QualifiedName(label.key).empty() || !format::LabelValue(label.value.Str()).empty()) return false;
+  for (const Value& expression : selector["matchExpressions"].Items()) {
+    const std::string_view op = expression["operator"].Str();
+    const std::size_t values = expression["values"].size();
+    if ((op == "In" || op == "NotIn") ? values == 0 : (op == "Exists" || op == "DoesNotExist") ? values > 0 : true) return false;
+    if (!format::QualifiedName(expression["key"].Str()).empty()) return false;
+    for (const Value& value : expression["values"].Items())
+      if (!format::LabelValue(value.Str()).empty()) return false;
+  }
+  return true;
+}
 
 bool MatchesSelector(const Value& selector, const Value& labels) {
   if (selector.is_null()) return false;

@@ -139,17 +139,9 @@ class PersistentVolumeClaimStrategy final : public BuiltinStrategy {
     if (Value* source = object.Set("spec").Find("dataSource"); source && source->is_object() && object["spec"]["dataSourceRef"].is_null())
       object.Set("spec").Set("dataSourceRef") = source->Clone();
     else if (const Value& reference = object["spec"]["dataSourceRef"]; reference.is_object() && object["spec"]["dataSource"].is_null() && reference["namespace"].Str().empty())
-      CopyReference(object.Set("spec"));
+      object.Set("spec").Set("dataSource") = reference.Clone();
   }
 
- private:
-  // Only what the older field allows: claims of the core group and snapshots.
-  static void CopyReference(Value& spec) {
-    const Value& reference = spec["dataSourceRef"];
-    const bool claim = reference["kind"].Str() == "PersistentVolumeClaim" && reference["apiGroup"].Str().empty();
-    const bool snapshot = reference["kind"].Str() == "VolumeSnapshot" && reference["apiGroup"].Str() == "snapshot.storage.k8s.io";
-    if (claim || snapshot) spec.Set("dataSource") = reference.Clone();
-  }
 };
 
 }  // namespace
