@@ -39,6 +39,9 @@ void ApplyDefaults(const ResourceDef& def, const Version& version, json::Value& 
 // `old` is null on create. Order of errors is upstream's.
 void Validate(const ResourceDef& def, const Version& version, std::string_view subresource, const json::Value& object, const json::Value* old, FieldErrors& errors);
 
+// The refusal of an object: upstream names some kinds by another group, and reviews by none.
+Error InvalidObjectError(const ResourceDef& def, std::string_view name, const FieldErrors& errors);
+
 // Protobuf (application/vnd.kubernetes.protobuf): the message alone, and the "k8s\0" envelope around runtime.Unknown.
 Result<std::string> EncodeProtobuf(SchemaPtr schema, const json::Value& object);
 std::string ProtobufEnvelope(std::string_view api_version, std::string_view kind, std::string_view message);

@@ -72,7 +72,6 @@ struct ResourceDef {
   std::int32_t group_priority = 0, version_priority = 0;   // discovery order
 
   bool status_subresource = false;   // status is wiped on create and split on update
-  bool keeps_status_on_create = false;   // nodes register with their status
   bool create_on_update = false;     // PUT creates
   bool unconditional_update = true;  // PUT without resourceVersion
   bool has_generation = false;       // generation 1 on create, bumped on a spec change

@@ -93,7 +93,6 @@ ResourceDef DefinitionOf(const ResourceRow& row) {
   def.group_priority = row.group_priority;
   def.version_priority = row.version_priority;
   def.status_subresource = has('S');
-  def.keeps_status_on_create = def.group.empty() && def.resource == "nodes";
   def.create_on_update = has('C');
   def.unconditional_update = has('U');
   def.has_generation = has('G');

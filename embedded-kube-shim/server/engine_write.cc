@@ -35,7 +35,7 @@ Result<> CheckValid(const Engine& engine, WriteOperation& op, const json::Value&
   Validate(def, target.schema_version(), target.subresource, object, old, errors);
   if (def.strategy) def.strategy->Validate(context, object, old, errors);
   if (errors.empty()) return {};
-  return std::unexpected(InvalidError(def.group, def.kind, object.At({"metadata", "name"}).Str(), errors));
+  return std::unexpected(InvalidObjectError(def, object.At({"metadata", "name"}).Str(), errors));
 }
 
 void FillNewMetadata(const Engine& engine, const WriteOperation& op, json::Value& object) {

@@ -11,13 +11,15 @@ using json::Value;
 class Context final : public kube::StrategyContext {
  public:
   std::shared_ptr<const Value> Lookup(std::string_view, std::string_view, std::string_view, std::string_view) const override { return nullptr; }
-  std::string_view subresource() const override { return ""; }
+  explicit Context(std::string subresource = "") : subresource_(std::move(subresource)) {}
+  std::string_view subresource() const override { return subresource_; }
   std::string_view user() const override { return "oracle"; }
   const std::vector<std::string>& groups() const override { return groups_; }
   std::chrono::system_clock::time_point now() const override { return std::chrono::system_clock::time_point(std::chrono::seconds(1700000000)); }
   void AddWarning(std::string) override {}
 
  private:
+  std::string subresource_;
   std::vector<std::string> groups_{"system:masters", "system:authenticated"};
 };
 
@@ -107,15 +109,72 @@ std::optional<Value> OfflineWriter::Create(std::string_view, const Value& step) 
   filled.Set("creationTimestamp") = "2023-11-14T22:13:20Z";
   if (filled["name"].Str().empty() && !filled["generateName"].Str().empty()) filled.Set("name") = Value(Cat(filled["generateName"].Str().substr(0, 58), "x2x4z"));
   if (def.has_generation) filled.Set("generation") = 1;
-  if (def.status_subresource && !def.keeps_status_on_create) object.Erase("status");
+  if (def.status_subresource && !(def.group.empty() && def.resource == "nodes")) object.Erase("status");
   Context context;
   if (def.strategy) def.strategy->PrepareForCreate(context, object);
   PlayAllocator(*target, object);
   kube::FieldErrors errors;
   kube::Validate(def, version, "", object, nullptr, errors);
   if (def.strategy) def.strategy->Validate(context, object, nullptr, errors);
-  if (!errors.empty()) return kube::StatusObject(kube::InvalidError(def.group, def.group == "authorization.k8s.io" ? "" : def.kind, object.At({"metadata", "name"}).Str(), errors));
+  if (!errors.empty()) return kube::StatusObject(kube::InvalidObjectError(def, object.At({"metadata", "name"}).Str(), errors));
   kube::Canonicalize(version.schema, object);
+  return object;
+}
+
+namespace {
+
+void CopyMember(const Value& from, Value& to, std::string_view member) {
+  if (const Value* value = from.Find(member)) to.Set(member) = value->Clone();
+  else to.Erase(member);
+}
+
+// What the server keeps, whatever a PUT says.
+void KeepSystemFields(const kube::ResourceDef& def, const std::string& subresource, const Value& old, Value& next) {
+  if (subresource == "status") {
+    Value kept = old.Clone();
+    CopyMember(next, kept, "metadata");
+    CopyMember(next, kept, "status");
+    next = std::move(kept);
+  } else if (def.status_subresource) {
+    CopyMember(old, next, "status");
+  }
+  Value& metadata = next.Set("metadata");
+  for (std::string_view field : {"uid", "creationTimestamp", "generation", "deletionTimestamp", "resourceVersion"})
+    if (metadata[field].Str().empty() || field == "generation" || field == "resourceVersion") CopyMember(old["metadata"], metadata, field);
+  metadata.Erase("managedFields");
+}
+
+}  // namespace
+
+std::optional<Value> OfflineWriter::Update(const Value& created, const Value& step) const {
+  std::string path(step["path"].Str());
+  std::string subresource;
+  if (path.ends_with("/status")) subresource = "status", path.resize(path.size() - 7);
+  path.resize(path.rfind('/'));
+  const auto target = Resolve(*registry_, path);
+  if (!target || step["method"].Str() != "PUT") return {};
+  const kube::ResourceDef& def = *target->def;
+  const kube::Version& version = *def.FindVersion(target->version);
+  const auto gvk = def.Kind(target->version);
+  const std::string body = step["raw"].is_string() ? std::string(step["raw"].Str()) : step["body"].Dump();
+  auto decoded = kube::DecodeBody(gvk, version.schema, kube::Encoding::kJson, body);
+  if (!decoded) return kube::StatusObject(decoded.error());
+  Value object = std::move(decoded->object);
+  object.Set("kind") = Value(gvk.kind);
+  object.Set("apiVersion") = Value(gvk.api_version());
+  kube::ApplyDefaults(def, version, object);
+  Value old = created.Clone();
+  old.Set("metadata").Erase("managedFields");
+  kube::Canonicalize(version.schema, old);
+  if (target->ns.empty()) object.Set("metadata").Erase("namespace");
+  else object.Set("metadata").Set("namespace") = Value(target->ns);
+  KeepSystemFields(def, subresource, old, object);
+  Context context(subresource);
+  if (def.strategy) def.strategy->PrepareForUpdate(context, object, old);
+  kube::Canonicalize(version.schema, object);
+  kube::FieldErrors errors;
+  kube::Validate(def, version, subresource, object, &old, errors);
+  if (!errors.empty()) return kube::StatusObject(kube::InvalidObjectError(def, object.At({"metadata", "name"}).Str(), errors));
   return object;
 }
 

@@ -13,6 +13,8 @@ class OfflineWriter {
   OfflineWriter();
   // The answer (object or Status) to a recorded POST; nothing when it goes to a subresource or an unknown resource.
   std::optional<json::Value> Create(std::string_view id, const json::Value& step) const;
+  // The answer to a recorded PUT (also of /status) on an object that was created by `created` (a recorded 201 answer).
+  std::optional<json::Value> Update(const json::Value& created, const json::Value& step) const;
 
  private:
   std::unique_ptr<kube::Registry> registry_;
