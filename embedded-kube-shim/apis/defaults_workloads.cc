@@ -64,7 +64,7 @@ Value Policy(std::string_view type, int value) {
 void HpaBehaviorDefaults(Value& behavior) {
   Value& up = behavior.Set("scaleUp");
   SetIfLacking(up, "stabilizationWindowSeconds", 0);
-  SetIfLacking(up, "selectPolicy", "Max");
+  if (up["selectPolicy"].is_null()) up.Set("selectPolicy") = "Max";
   if (Lacks(up, "policies")) {
     Value policies = Value::Array();
     policies.Append(Policy("Pods", 4));
@@ -72,7 +72,7 @@ void HpaBehaviorDefaults(Value& behavior) {
     up.Set("policies") = std::move(policies);
   }
   Value& down = behavior.Set("scaleDown");
-  SetIfLacking(down, "selectPolicy", "Max");
+  if (down["selectPolicy"].is_null()) down.Set("selectPolicy") = "Max";
   if (Lacks(down, "policies")) {
     Value policies = Value::Array();
     policies.Append(Policy("Percent", 100));

@@ -51,7 +51,7 @@ struct Rule {
 struct Definition { std::vector<Rule> rules; std::vector<std::string_view> placed; };   // placed: fields that rules visit themselves
 
 Call FindCall(std::string_view name) {
-  for (const auto calls : {MetaCalls(), PodCalls(), ContainerCalls(), VolumeCalls(), ServiceCalls(), CoreCalls(), StorageCalls(), WorkloadCalls(), BatchCalls(), NetworkCalls(), AdmissionCalls(), DraCalls(), OtherCalls()})
+  for (const auto calls : {MetaCalls(), PodCalls(), ContainerCalls(), VolumeCalls(), ServiceCalls(), CoreCalls(), StorageCalls(), WorkloadCalls(), BatchCalls(), NetworkCalls(), AdmissionCalls(), DraCalls(), CrdCalls(), OtherCalls()})
     for (const NamedCall& entry : calls)
       if (entry.name == name) return entry.call;
   return nullptr;

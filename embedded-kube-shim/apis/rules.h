@@ -101,6 +101,7 @@ std::span<const NamedCall> BatchCalls();
 std::span<const NamedCall> NetworkCalls();
 std::span<const NamedCall> AdmissionCalls();
 std::span<const NamedCall> DraCalls();
+std::span<const NamedCall> CrdCalls();
 std::span<const NamedCall> OtherCalls();
 
 // Shared checks of metadata.

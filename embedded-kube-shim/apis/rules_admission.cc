@@ -313,7 +313,7 @@ void CheckParamRef(Run& run, const Node& reference) {
   }
   if (!named && !selected) run.Required(reference, "one of name or selector must be specified");
   const Node action = reference["parameterNotFoundAction"];
-  if (action->is_null()) run.Required(action);
+  if (action->Str().empty()) run.Required(action);
   else run.Enum(action, {"Deny", "Allow"});
 }
 

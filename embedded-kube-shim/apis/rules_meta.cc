@@ -67,7 +67,8 @@ void CheckManagedFields(Run& run, const Node& managed) {
   }
 }
 
-bool IsCore(const Run& run) { return run.def.group != "apiextensions.k8s.io" && run.def.group != "apiregistration.k8s.io"; }
+bool IsCore(const Run& run) { return run.def.group != "apiextensions.k8s.io" && run.def.group != "apiregistration.k8s.io" && run.def.group != "coordination.k8s.io" &&
+         run.def.group != "admissionregistration.k8s.io"; }
 
 // Only for the kinds of the main API server.
 void CheckFinalizerNames(Run& run, const Node& finalizers) {

@@ -11,7 +11,7 @@ namespace {
 using json::Value;
 
 void CheckPolicyPort(Run& run, const Node& port) {
-  if (!port.Str("protocol").empty()) run.Enum(port["protocol"], {"SCTP", "TCP", "UDP"});
+  if (!port["protocol"]->is_null()) run.Enum(port["protocol"], {"TCP", "UDP", "SCTP"});
   const Node number = port["port"], end = port["endPort"];
   if (number->is_null()) {
     if (!end->is_null()) run.Invalid(end, "may not be specified when `port` is not specified");
@@ -76,7 +76,7 @@ void NetworkPolicy(Run& run, const Node& spec) {
     }
   const Node types = spec["policyTypes"];
   if (types.size() > 2) return run.Invalid(types, RenderJson(types.schema, *types), "may not specify more than two policyTypes");
-  for (const Node& type : types.Items()) run.Enum(type, {"Egress", "Ingress"});
+  for (const Node& type : types.Items()) run.Enum(type, {"Ingress", "Egress"});
 }
 
 void CheckHost(Run& run, const Node& host) {
@@ -270,7 +270,7 @@ void VolumeAttachment(Run& run, const Node& spec) {
   if (!inlined->is_null() && !name->is_null()) run.Forbidden(source, kOne);
   if (!name->is_null()) {
     if (name->Str().empty()) run.Required(name, "must specify non empty persistentVolumeName");
-    else run.Format(name, format::Dns1123Subdomain);
+    run.Format(name, format::Dns1123Subdomain);
   }
   if (!inlined->is_null()) CheckPersistentVolumeSpec(run, inlined, true);
   run.Format(spec["nodeName"], format::Dns1123Subdomain);
@@ -298,7 +298,7 @@ void CsiNode(Run& run, const Node& spec) {
       if (now.Str("name") != before["name"].Str()) continue;
       Value a = now->Clone(), b = before.Clone();
       a.Erase("allocatable"), b.Erase("allocatable");
-      if (!SameValue(a, b)) run.Add(FieldErrorType::kInvalid, spec.path + ".drivers", RenderInternal(now.schema, *now), "field is immutable");
+      if (!SameValue(a, b)) run.Add(FieldErrorType::kInvalid, spec.path + ".drivers", RenderInternal(now.schema, a), "field is immutable");
     }
 }
 
@@ -367,6 +367,7 @@ void CheckEndpoint(Run& run, const Node& endpoint, std::string_view type) {
   if (addresses.size() == 0) run.Required(addresses, "must contain at least 1 address");
   else if (addresses.size() > 100) run.TooMany(addresses, 100);
   for (const Node& address : addresses.Items()) {
+    if (run.updating() && SameValue(*addresses, *addresses.old)) break;   // once accepted, always accepted
     if (type == "IPv4" || type == "IPv6") {
       const bool valid = run.Format(address, type == "IPv4" ? format::Ip : format::IpCanonical);
       if (!valid) continue;

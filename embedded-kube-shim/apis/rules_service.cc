@@ -185,6 +185,7 @@ void Service(Run& run, const Node& service) {
 void ServiceUpdate(Run& run, const Node& service) {
   const Node spec = service["spec"];
   const Value& old = *spec.old;
+  if (spec.Str("type") != "LoadBalancer" && !spec["loadBalancerClass"]->is_null()) run.Forbidden(spec["loadBalancerClass"], "may only be used when `type` is 'LoadBalancer'");
   if (spec.Str("type") == "ExternalName" || old["type"].Str() == "ExternalName") return;
   const Node ips = spec["clusterIPs"], families = spec["ipFamilies"];
   const auto first = [](const Value& list) { return list.size() ? list.Items()[0].Str() : std::string_view(); };

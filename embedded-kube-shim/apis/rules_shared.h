@@ -44,6 +44,7 @@ bool CheckCsiDriverName(Run& run, const Node& at);
 void CheckWebhookService(Run& run, const Node& service);
 void CheckWebhookClientUrl(Run& run, const Node& url);
 bool ParsesAsSelector(const json::Value& selector);          // upstream gives up on one whose keys or values are none
+void CheckCustomSchema(Run& run, const Node& schema, bool status_enabled);
 bool MatchesSelector(const json::Value& selector, const json::Value& labels);
 void CheckPositiveIntOrPercent(Run& run, const Node& at);
 void CheckNotMoreThan100Percent(Run& run, const Node& at);

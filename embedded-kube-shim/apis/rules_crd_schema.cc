@@ -1,0 +1,208 @@
+#include <algorithm>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/apis/rules_shared.h"
+
+// What a custom resource's schema may say: it must be structural (types everywhere, value validation apart), and some of OpenAPI is not
+// supported at all. Expressions are compiled elsewhere.
+namespace skerry::kube::rules {
+namespace {
+
+using json::Value;
+
+bool True(const Node& node, std::string_view field) { return (*node)[field].Bool(); }
+
+Node Property(const Node& schema, std::string_view name) {
+  Node out = schema["properties"];
+  return out.Key(name);
+}
+
+void CheckLists(Run& run, const Node& schema) {
+  const Node kind = schema["x-kubernetes-list-type"], keys = schema["x-kubernetes-list-map-keys"], items = schema["items"], type = schema["type"];
+  if (!kind->is_null()) {
+    if (type->Str().empty()) run.Required(type, "must be array if x-kubernetes-list-type is specified");
+    else if (type->Str() != "array") run.Invalid(type, "must be array if x-kubernetes-list-type is specified");
+    if (kind->Str() != "atomic" && kind->Str() != "set" && kind->Str() != "map") run.NotSupported(kind, {"atomic", "set", "map"});
+  }
+  if (keys.size() > 0) {
+    if (kind->is_null()) run.Required(kind, "must be map if x-kubernetes-list-map-keys is non-empty");
+    else if (kind->Str() != "map") run.Invalid(kind, "must be map if x-kubernetes-list-map-keys is non-empty");
+  }
+  if (kind->Str() == "set" && items->is_object()) {
+    const std::string_view inner = items.Str("type");
+    const Node list = items["x-kubernetes-list-type"], map = items["x-kubernetes-map-type"];
+    if (inner == "array" && !list->is_null() && list->Str() != "atomic") run.Invalid(list, "must be atomic as item of a list with x-kubernetes-list-type=set");
+    if (inner == "object" && map->Str() != "atomic")
+      run.Add(FieldErrorType::kInvalid, map.path, "null", "must be atomic as item of a list with x-kubernetes-list-type=set");
+  }
+  if (kind->Str() != "map") return;
+  if (keys.size() == 0) run.Required(keys, "must not be empty if x-kubernetes-list-type is map");
+  if (items->is_null()) return run.Required(items, "must have a schema if x-kubernetes-list-type is map");
+  if (!items->is_object()) return run.Add(FieldErrorType::kInvalid, items.path, "{\"Schema\":null,\"JSONSchemas\":null}", "must only have a single schema if x-kubernetes-list-type is map");
+  if (items.Str("type") != "object") run.Invalid(items["type"], Quote(items.Str("type")), "must be object if parent array's x-kubernetes-list-type is map");
+  std::set<std::string> seen;
+  bool repeated = false;
+  for (const Value& key : keys->Items()) {
+    repeated |= !seen.insert(std::string(key.Str())).second;
+    const Value* property = (*items)["properties"].Find(key.Str());
+    if (!property) {
+      run.Invalid(keys, "entries must all be names of item properties");
+      continue;
+    }
+    const Node at = Property(items, key.Str());
+    if ((*property)["type"].Str() == "array" || (*property)["type"].Str() == "object")
+      run.Invalid(at["type"], Quote(items.Str("type")), "must be a scalar type if parent array's x-kubernetes-list-type is map");
+    bool required = false;
+    for (const Value& name : (*items)["required"].Items()) required |= name.Str() == key.Str();
+    if (!required && (*property)["default"].is_null()) run.Required(at["default"], "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property");
+    if ((*property)["nullable"].Bool()) run.Forbidden(at["nullable"], "this property is in x-kubernetes-list-map-keys, so it cannot be nullable");
+  }
+  if (repeated) run.Invalid(keys, "must not contain duplicate entries");
+}
+
+void CheckRules(Run& run, const Node& rules) {
+  for (const Node& rule : rules.Items()) {
+    const std::string_view text = Trim(rule.Str("rule")), message = Trim(rule.Str("message"));
+    const bool lines = text.find_first_of("\n\r") != text.npos;
+    if (text.empty()) run.Required(rule["rule"], "rule is not specified");
+    else if (!rule.Str("message").empty() && message.empty()) run.Invalid(rule["message"], "must be non-empty if specified");
+    else if (message.find_first_of("\n\r") != message.npos) run.Invalid(rule["message"], "must not contain line breaks");
+    else if (lines && message.empty()) run.Required(rule["message"], "message must be specified if rule contains line breaks");
+    if (!rule.Str("messageExpression").empty() && Trim(rule.Str("messageExpression")).empty()) run.Required(rule["messageExpression"], "messageExpression must be non-empty if specified");
+    if (const Node reason = rule["reason"]; !reason->is_null()) run.Enum(reason, {"FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"});
+    const Node path = rule["fieldPath"];
+    if (path->Str().empty()) continue;
+    if (Trim(path->Str()).empty()) run.Invalid(path, "must be non-empty if specified");
+    else if (path->Str().find_first_of("\n\r") != std::string_view::npos) run.Invalid(path, "must not contain line breaks");
+    else if (!path->Str().starts_with('.') && !path->Str().starts_with('[')) run.Invalid(path, "must be a valid path");
+    if (!(*rule)["optionalOldSelf"].is_null() && text.find("oldSelf") == text.npos)
+      run.Add(FieldErrorType::kInvalid, rule["optionalOldSelf"].path, (*rule)["optionalOldSelf"].Dump(), "may not be set if oldSelf is not used in rule");
+  }
+}
+
+// Checks that hold for every node, whatever its place.
+void CheckNode(Run& run, const Node& schema) {
+  const Node type = schema["type"];
+  static constexpr std::string_view kTypes[] = {"array", "boolean", "integer", "number", "object", "string"};
+  if (type->Str() == "null") run.Forbidden(type, "type cannot be set to null, use nullable as an alternative");
+  else if (!type->Str().empty() && std::find(std::begin(kTypes), std::end(kTypes), type->Str()) == std::end(kTypes)) run.NotSupported(type, kTypes);
+  for (std::string_view field : {"id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"})
+    if (schema[field].Has() && !(schema[field]->is_object() && schema[field].size() == 0)) run.Forbidden(schema[field], Cat(field, " is not supported"));
+  if (schema["items"]->is_array()) run.Forbidden(schema["items"], "items must be a schema object and not an array");
+  if (True(schema, "uniqueItems")) run.Forbidden(schema["uniqueItems"], "uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
+  if (!schema["additionalProperties"]->is_null() && schema["properties"].size() > 0 && !(schema["additionalProperties"]->is_bool() && schema["additionalProperties"]->Bool()))
+    run.Forbidden(schema["additionalProperties"], "additionalProperties and properties are mutual exclusive");
+  if (const Node preserve = schema["x-kubernetes-preserve-unknown-fields"]; preserve->is_bool() && !preserve->Bool()) run.Invalid(preserve, "must be true or undefined");
+  if (const Node map = schema["x-kubernetes-map-type"]; !map->is_null()) {
+    if (type->Str().empty()) run.Required(type, "must be object if x-kubernetes-map-type is specified");
+    else if (type->Str() != "object") run.Invalid(type, "must be object if x-kubernetes-map-type is specified");
+    if (map->Str() != "atomic" && map->Str() != "granular") run.NotSupported(map, {"atomic", "granular"});
+  }
+  CheckLists(run, schema);
+  CheckRules(run, schema["x-kubernetes-validations"]);
+}
+
+enum class Place : std::uint8_t { kRoot, kProperty, kItems };
+
+// Value validation below allOf, anyOf, oneOf and not may not shape the object.
+void CheckNested(Run& run, const Node& schema, bool type_allowed) {
+  CheckNode(run, schema);
+  if (!schema.Str("type").empty() && !type_allowed) run.Forbidden(schema["type"], "must be empty to be structural");
+  for (std::string_view field : {"title", "description"})
+    if (!schema.Str(field).empty()) run.Forbidden(schema[field], "must be empty to be structural");
+  for (std::string_view field : {"x-kubernetes-list-map-keys", "x-kubernetes-validations"})
+    if (schema[field].size() > 0) run.Forbidden(schema[field], "must be empty to be structural");
+  for (std::string_view field : {"additionalProperties", "default", "x-kubernetes-list-type", "x-kubernetes-map-type"})
+    if (!schema[field]->is_null()) run.Forbidden(schema[field], "must be undefined to be structural");
+  for (std::string_view field : {"nullable", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource", "x-kubernetes-int-or-string"})
+    if (True(schema, field)) run.Forbidden(schema[field], "must be false to be structural");
+  if ((*schema)["properties"].Find("metadata")) run.Forbidden(Property(schema, "metadata"), "must not be specified in a nested context");
+  for (const json::Member& member : (*schema)["properties"].Members()) CheckNested(run, Property(schema, member.key), false);
+  if (schema["items"]->is_object()) CheckNested(run, schema["items"], false);
+  for (std::string_view list : {"allOf", "anyOf", "oneOf"})
+    for (const Node& item : schema[list].Items()) CheckNested(run, item, false);
+  if (schema["not"]->is_object()) CheckNested(run, schema["not"], false);
+}
+
+bool IsIntOrStringPattern(const Value& any_of) {
+  if (any_of.size() != 2) return false;
+  const Value &a = any_of.Items()[0], &b = any_of.Items()[1];
+  return a.size() == 1 && b.size() == 1 && a["type"].Str() == "integer" && b["type"].Str() == "string";
+}
+
+// Value validation may only speak of fields that the structural part has.
+void CheckComplete(Run& run, const Node& skeleton, const Node& nested) {
+  for (const json::Member& member : (*nested)["properties"].Members()) {
+    const Value* known = (*skeleton)["properties"].Find(member.key);
+    const bool open = (*skeleton)["additionalProperties"].is_object();
+    if (!known && !open) run.Required(Property(skeleton, member.key), Cat("because it is defined in ", Property(nested, member.key).path));
+    else if (known) CheckComplete(run, Property(skeleton, member.key), Property(nested, member.key));
+  }
+  if (nested["items"]->is_object()) {
+    if (skeleton["items"]->is_null()) run.Required(skeleton["items"], Cat("because it is defined in ", nested["items"].path));
+    else CheckComplete(run, skeleton["items"], nested["items"]);
+  }
+  for (std::string_view list : {"allOf", "anyOf", "oneOf"})
+    for (const Node& item : nested[list].Items()) CheckComplete(run, skeleton, item);
+  if (nested["not"]->is_object()) CheckComplete(run, skeleton, nested["not"]);
+}
+
+void CheckStructural(Run& run, const Node& schema, Place place) {
+  CheckNode(run, schema);
+  const Node type = schema["type"], additional = schema["additionalProperties"];
+  const bool embedded = True(schema, "x-kubernetes-embedded-resource"), int_or_string = True(schema, "x-kubernetes-int-or-string"),
+             preserve = True(schema, "x-kubernetes-preserve-unknown-fields");
+  if (type->Str() == "array" && schema["items"]->is_null()) run.Required(schema["items"], "must be specified");
+  if (place == Place::kRoot && !additional->is_null()) run.Forbidden(additional, "must not be used at the root");
+  if (embedded && type->Str().empty()) run.Required(type, "must be object if x-kubernetes-embedded-resource is true");
+  else if (embedded && type->Str() != "object") run.Invalid(type, "must be object if x-kubernetes-embedded-resource is true");
+  else if (type->Str().empty() && !int_or_string && !preserve)
+    run.Required(type, place == Place::kRoot ? "must not be empty at the root" : place == Place::kItems ? "must not be empty for specified array items" : "must not be empty for specified object fields");
+  if (embedded && !additional->is_null()) run.Forbidden(additional, "must not be used if x-kubernetes-embedded-resource is set");
+  if (place == Place::kRoot && !type->Str().empty() && type->Str() != "object") run.Invalid(type, "must be object at the root");
+  if (place == Place::kRoot || embedded) {
+    for (std::string_view name : {"kind", "apiVersion"})
+      if ((*schema)["properties"].Find(name) && Property(schema, name).Str("type") != "string") run.Invalid(Property(schema, name)["type"], "must be string");
+    if ((*schema)["properties"].Find("metadata")) {
+      const Node meta = Property(schema, "metadata");
+      if (meta.Str("type") != "object") run.Invalid(meta["type"], "must be object");
+      bool other = false;
+      for (const json::Member& member : (*meta)["properties"].Members()) other |= member.key != "name" && member.key != "generateName";
+      if (place == Place::kRoot && other) run.Forbidden(meta, "must not specify anything other than name and generateName, but metadata is implicitly specified");
+    }
+  }
+  if (embedded && !preserve && schema["properties"].size() == 0)
+    run.Required(schema["properties"], "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields");
+  if (int_or_string && preserve) run.Invalid(schema["x-kubernetes-preserve-unknown-fields"], "must be false if x-kubernetes-int-or-string is true");
+  if (int_or_string && embedded) run.Invalid(schema["x-kubernetes-embedded-resource"], "must be false if x-kubernetes-int-or-string is true");
+  for (const json::Member& member : (*schema)["properties"].Members()) CheckStructural(run, Property(schema, member.key), Place::kProperty);
+  if (additional->is_object()) CheckStructural(run, additional, Place::kProperty);
+  if (schema["items"]->is_object()) CheckStructural(run, schema["items"], Place::kItems);
+  const bool exempt = int_or_string && IsIntOrStringPattern(*schema["anyOf"]);
+  const auto nested = [&](const Node& item, bool type_allowed) {
+    CheckNested(run, item, type_allowed);
+    CheckComplete(run, schema, item);
+  };
+  for (std::string_view list : {"allOf", "anyOf", "oneOf"})
+    for (const Node& item : schema[list].Items()) nested(item, exempt && list == "anyOf");
+  if (schema["not"]->is_object()) nested(schema["not"], false);
+}
+
+}  // namespace
+
+void CheckCustomSchema(Run& run, const Node& schema, bool status_enabled) {
+  if (schema->is_null()) return;
+  std::vector<FieldError> own;
+  Run inner{own, run.def, run.version, run.subresource, run.root, run.old_root};
+  if (status_enabled && !schema.Str("type").empty() && schema.Str("type") != "object")
+    run.Invalid(schema["type"], "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled");
+  if (True(schema, "nullable")) run.Forbidden(schema["nullable"], "nullable cannot be true at the root");
+  CheckStructural(inner, schema, Place::kRoot);
+  if (own.empty())
+    for (std::string_view field : {"$schema"})
+      if (!schema.Str(field).empty()) run.Add(FieldErrorType::kInvalid, schema.path, "\"\"", "OpenAPIV3Schema 'schema' is not supported");
+  std::sort(own.begin(), own.end(), [](const FieldError& a, const FieldError& b) { return a.Text() < b.Text(); });
+  for (FieldError& error : own) run.errors.push_back(std::move(error));
+}
+
+}  // namespace skerry::kube::rules
