@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/api/autoscaling.h"
 #include "embedded-kube-shim/api/table_format.h"
 
 namespace skerry::kube::printer {
@@ -132,55 +133,18 @@ std::string Metrics(const Value& specs, const Value& statuses) {
   return out;
 }
 
-// autoscaling/v1 keeps all metrics but CPU utilization in annotations, in a flat form.
-Value FromFlat(const Value& flat, std::string_view side, std::string_view utilization, std::string_view average, std::string_view plain) {
-  Value out = Value::Object();
-  out.Set("type") = flat["type"].Clone();
-  for (const char* field : {"resource", "containerResource", "pods", "object", "external"}) {
-    const Value& source = flat[field];
-    if (source.is_null()) continue;
-    Value& metric = out.Set(field);
-    metric.Set("name") = source["name"].Clone();
-    Value& values = metric.Set(side);
-    values = Value::Object();
-    if (!source[utilization].is_null()) values.Set("averageUtilization") = source[utilization].Clone();
-    if (!source[average].is_null()) values.Set("averageValue") = source[average].Clone();
-    else if (!source["averageValue"].is_null()) values.Set("averageValue") = source["averageValue"].Clone();
-    if (!source[plain].is_null()) values.Set("value") = source[plain].Clone();
-  }
-  return out;
-}
-
-Value CpuMetric(const Value& utilization, std::string_view side) {
-  Value out = Value::Object();
-  out.Set("type") = Value("Resource");
-  Value& resource = out.Set("resource");
-  resource.Set("name") = Value("cpu");
-  resource.Set(side).Set("averageUtilization") = utilization.Clone();
-  return out;
-}
-
-void CollectV1Metrics(const Value& object, Value& specs, Value& statuses) {
-  const Value& annotations = object.At({"metadata", "annotations"});
-  Value flat;
-  if (Value::Parse(annotations["autoscaling.alpha.kubernetes.io/metrics"].Str(), &flat, nullptr))
-    for (const auto& metric : flat.Items()) specs.Append(FromFlat(metric, "target", "targetAverageUtilization", "targetAverageValue", "targetValue"));
-  Value measured;
-  if (Value::Parse(annotations["autoscaling.alpha.kubernetes.io/current-metrics"].Str(), &measured, nullptr))
-    for (const auto& metric : measured.Items()) statuses.Append(FromFlat(metric, "current", "currentAverageUtilization", "currentAverageValue", "currentValue"));
-  if (const Value& cpu = object.At({"spec", "targetCPUUtilizationPercentage"}); !cpu.is_null()) specs.Append(CpuMetric(cpu, "target"));
-  if (const Value& cpu = object.At({"status", "currentCPUUtilizationPercentage"}); !cpu.is_null()) statuses.Append(CpuMetric(cpu, "current"));
-}
-
 }  // namespace
 
 void PrintHorizontalPodAutoscaler(Row& row) {
-  const Value& spec = row.object["spec"];
-  Value specs = spec["metrics"].Clone(), statuses = row.object.At({"status", "currentMetrics"}).Clone();
-  if (specs.is_null()) CollectV1Metrics(row.object, specs, statuses);
-  row.AddName().Add(Value(Cat(spec.At({"scaleTargetRef", "kind"}).Str(), '/', spec.At({"scaleTargetRef", "name"}).Str()))).Add(Value(Metrics(specs, statuses)));
+  Value v2;   // autoscaling/v1 keeps most metrics in annotations
+  const bool is_v2 = !row.object.At({"spec", "metrics"}).is_null();
+  if (!is_v2) AutoscalerToV2(v2 = row.object.Clone());
+  const Value& object = is_v2 ? row.object : v2;
+  const Value& spec = object["spec"];
+  row.AddName().Add(Value(Cat(spec.At({"scaleTargetRef", "kind"}).Str(), '/', spec.At({"scaleTargetRef", "name"}).Str())));
+  row.Add(Value(Metrics(spec["metrics"], object.At({"status", "currentMetrics"}))));
   row.Add(Value(spec["minReplicas"].is_null() ? std::string("<unset>") : Cat(spec["minReplicas"].Int()))).AddInt(spec["maxReplicas"]);
-  row.AddInt(row.object.At({"status", "currentReplicas"})).AddAge();
+  row.AddInt(object.At({"status", "currentReplicas"})).AddAge();
 }
 
 Printer FindWorkloadPrinter(std::string_view group, std::string_view kind) {
