@@ -124,7 +124,7 @@ class Rollout {
     if (!new_) return {};
     TRY_VOID(SyncNewSetAnnotations(revision));
     bool changed = SetAnnotation(d_, kRevision, Meta(*new_)["annotations"][kRevision].Str());
-    if (changed) TRY_VOID(Store(""));
+    if (changed) TRY_VOID(Store("status"));   // through the main resource it would count as a new generation
     if (HasDeadline() && !FindCondition(d_["status"], "Progressing")) {
       SetCondition(d_.Set("status"), "Progressing", "True", "FoundNewReplicaSet", Cat("Found new replica set ", Quote(Name(*new_))), now_, true);
       return Store("status");

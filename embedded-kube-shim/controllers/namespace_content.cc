@@ -43,6 +43,15 @@ class DefaultAccount final : public Reconciler {
   const Lister& accounts_;
 };
 
+// Certificates for pods: the cluster's root, and under OpenShift's name the authority of serving certificates, which is the same one here.
+struct Published {
+  const char *name, *key, *annotation, *value;
+};
+constexpr Published kPublished[] = {
+    {kRootCa, "ca.crt", kDescription, kRootCaDescription},
+    {"openshift-service-ca.crt", "service-ca.crt", "service.beta.openshift.io/inject-cabundle", "true"},
+};
+
 class RootCaPublisher final : public Reconciler {
  public:
   explicit RootCaPublisher(const ControllerContext& c)
@@ -51,26 +60,28 @@ class RootCaPublisher final : public Reconciler {
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr ns = namespaces_.Get(key);
     if (!ns || IsTerminating(*ns)) return Outcome{};
-    const ObjectPtr current = maps_.Get({key.name, kRootCa});
-    if (current && (*current)["data"].size() == 1 && (*current)["data"]["ca.crt"].Str() == root_ca_ &&
-        !Meta(*current)["annotations"][kDescription].Str().empty()) {
-      return Outcome{};
-    }
-    json::Value next = current ? current->Clone() : json::Value();
-    next.Set("apiVersion") = "v1";
-    next.Set("kind") = "ConfigMap";
-    json::Value& meta = next.Set("metadata");
-    meta.Set("name") = kRootCa;
-    meta.Set("namespace") = key.name;
-    meta.Set("annotations").Set(kDescription) = kRootCaDescription;
-    next.Erase("data");
-    next.Set("data").Set("ca.crt") = root_ca_;
-    auto r = current ? client_.Update(ctx, "v1/configmaps", std::move(next)) : client_.Create(ctx, "v1/configmaps", std::move(next));
-    if (!r && !NamespaceEnds(r.error())) return std::unexpected(std::move(r).error());
+    for (const Published& p : kPublished) TRY_VOID(Publish(ctx, key.name, p));
     return Outcome{};
   }
 
  private:
+  Result<> Publish(const Ctx& ctx, const std::string& ns, const Published& p) {
+    const ObjectPtr current = maps_.Get({ns, p.name});
+    if (current && (*current)["data"].size() == 1 && (*current)["data"][p.key].Str() == root_ca_ && !Meta(*current)["annotations"][p.annotation].Str().empty()) return {};
+    json::Value next = current ? current->Clone() : json::Value();
+    next.Set("apiVersion") = "v1";
+    next.Set("kind") = "ConfigMap";
+    json::Value& meta = next.Set("metadata");
+    meta.Set("name") = p.name;
+    meta.Set("namespace") = ns;
+    meta.Set("annotations").Set(p.annotation) = p.value;
+    next.Erase("data");
+    next.Set("data").Set(p.key) = root_ca_;
+    auto r = current ? client_.Update(ctx, "v1/configmaps", std::move(next)) : client_.Create(ctx, "v1/configmaps", std::move(next));
+    if (!r && !NamespaceEnds(r.error())) return std::unexpected(std::move(r).error());
+    return {};
+  }
+
   Client& client_;
   const std::string root_ca_;
   const Lister& namespaces_;
@@ -101,7 +112,7 @@ void AddRootCaPublisher(const ControllerContext& c) {
   ControllerSpec spec;
   spec.name = "root-ca-cert-publisher";
   spec.triggers.push_back({"v1/namespaces", {}});
-  spec.triggers.push_back({"v1/configmaps", NamespaceOf(kRootCa)});
+  for (const Published& p : kPublished) spec.triggers.push_back({"v1/configmaps", NamespaceOf(p.name)});
   spec.reconciler = std::make_unique<RootCaPublisher>(c);
   c.manager.Add(std::move(spec));
 }

@@ -30,6 +30,22 @@ const json::Value& Required(const json::Value& spec, std::string_view kind) {
 
 Verdict Say(std::string reason, bool resolvable = true) { return {{std::move(reason)}, resolvable}; }
 
+// When every required term names nodes, the others are not looked at any further.
+Verdict NodeNames(const CycleState& s, const NodeInfo& node) {
+  const auto terms = Required((*s.pod->object)["spec"], "nodeAffinity")["nodeSelectorTerms"].Items();
+  if (terms.empty()) return {};
+  for (const json::Value& term : terms) {
+    const json::Value* names = nullptr;
+    for (const json::Value& f : term["matchFields"].Items()) {
+      if (f["key"].Str() == "metadata.name" && f["operator"].Str() == "In") names = &f["values"];
+    }
+    if (!names) return {};
+    const auto values = names->Items();
+    if (std::any_of(values.begin(), values.end(), [&](const json::Value& v) { return v.Str() == node.name; })) return {};
+  }
+  return Say("node(s) didn't satisfy plugin(s) [NodeAffinity]", false);
+}
+
 Verdict NodeUnschedulable(const CycleState& s, const NodeInfo& node) {
   if (!(*node.object)["spec"]["unschedulable"].Bool()) return {};
   json::Value taint;
@@ -275,7 +291,7 @@ CycleState PrepareAgain(const Cluster& cluster, const CycleState& before) {
 
 std::span<const Filter> Filters() {
   static constexpr Filter kFilters[] = {
-      {"NodeUnschedulable", NodeUnschedulable}, {"NodeName", NodeName},       {"TaintToleration", TaintToleration},
+      {"NodeAffinity", NodeNames},              {"NodeUnschedulable", NodeUnschedulable}, {"NodeName", NodeName},       {"TaintToleration", TaintToleration},
       {"NodeAffinity", NodeAffinity},           {"NodePorts", NodePorts},     {"NodeResourcesFit", NodeResourcesFit},
       {"PodTopologySpread", TopologySpread},    {"InterPodAffinity", InterPodAffinity},
   };

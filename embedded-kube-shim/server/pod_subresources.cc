@@ -56,6 +56,7 @@ class Bind final : public WriteOperation {
     for (const auto& [key, value] : binding_.At({"metadata", "annotations"}).Members()) pod.Set("metadata").Set("annotations").Set(key) = value.Clone();
     for (const auto& [key, value] : binding_.At({"metadata", "labels"}).Members()) pod.Set("metadata").Set("labels").Set(key) = value.Clone();
     SetCondition(pod, "PodScheduled", "True", FormatTime(engine.now()));
+    pod.Set("status").Erase("nominatedNodeName");   // it is where it should be, or better
     Canonicalize(target.schema_version().schema, pod);
     Attempt attempt;
     attempt.key = StorageKey(def, target.ns, target.name);
