@@ -216,6 +216,7 @@ Result<container::ContainerSpec> MakeContainer(const ContainerInput& in) {
   out.tty = c["tty"].Bool();
   out.stdin_open = c["stdin"].Bool();
   out.stdin_once = c["stdinOnce"].Bool();
+  out.target_container = in.target;
   out.labels = {{kPodName, std::string(Name(in.pod))},
                 {kPodNamespace, std::string(Namespace(in.pod))},
                 {kPodUid, std::string(Uid(in.pod))},

@@ -46,29 +46,25 @@ Result<int> PortOf(const json::Value& port, const json::Value& container) {
   return Fail(Code::kInvalid, Cat("couldn't find port: ", Quote(port.Str())));
 }
 
-Result<> TcpConnect(const Ctx& ctx, const std::string& host, int port) {
+Result<UniqueFd> ConnectTo(const Ctx& ctx, const std::string& host, int port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) return Fail(Code::kInvalid, Cat("not an address: ", host));
-  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return std::unexpected(ErrnoError(errno, "socket"));
-  const std::string what = Cat("dial tcp ", host, ":", port, ": connect");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return {};
-  if (errno != EINPROGRESS) return std::unexpected(ErrnoError(errno, what));
-  pollfd p{fd.get(), POLLOUT, 0};
-  const int n = ::poll(&p, 1, PollTimeout(ctx));
-  if (n == 0) return Fail(Code::kTimeout, Cat("dial tcp ", host, ":", port, ": i/o timeout"));
-  int error = 0;
-  socklen_t size = sizeof error;
-  ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-  if (error != 0) {
-    Error e = ErrnoError(error, what);
-    std::string text(e.message());
-    if (error == ECONNREFUSED) text = what + ": connection refused";
-    return Fail(e.code(), std::move(text));
+  const std::string what = Cat("dial tcp ", host, ":", port);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+  int error = errno;
+  if (error == EINPROGRESS) {
+    pollfd p{fd.get(), POLLOUT, 0};
+    if (::poll(&p, 1, PollTimeout(ctx)) == 0) return Fail(Code::kTimeout, what + ": i/o timeout");
+    socklen_t size = sizeof error;
+    ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   }
-  return {};
+  if (error == ECONNREFUSED) return Fail(Code::kUnavailable, what + ": connect: connection refused");
+  if (error != 0) return std::unexpected(ErrnoError(error, what + ": connect"));
+  return fd;
 }
 
 Result<> RunHook(const Ctx& ctx, container::Runtime& runtime, const json::Value& handler, const json::Value& container, const std::string& id, const std::string& pod_ip) {
@@ -110,7 +106,11 @@ ProbeRunner NewProbeRunner(container::Runtime& runtime) {
     if (probe["tcpSocket"].is_object()) {
       auto port = PortOf(probe["tcpSocket"]["port"], container);
       if (!port) return {false, std::string(port.error().message())};
-      auto r = TcpConnect(ctx, Host(probe["tcpSocket"], pod_ip), *port);
+      auto r = ConnectTo(ctx, Host(probe["tcpSocket"], pod_ip), *port);
+      return {r.has_value(), r ? std::string() : std::string(r.error().message())};
+    }
+    if (probe["grpc"].is_object()) {
+      auto r = GrpcHealth(ctx, pod_ip, static_cast<int>(probe["grpc"]["port"].Int()), probe["grpc"]["service"].Str());
       return {r.has_value(), r ? std::string() : std::string(r.error().message())};
     }
     return {false, "missing probe handler"};

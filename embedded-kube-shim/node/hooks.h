@@ -2,6 +2,7 @@
 #include <string>
 
 #include "core/base/context.h"
+#include "core/base/unique_fd.h"
 #include "core/container/runtime.h"
 #include "core/json/value.h"
 
@@ -21,6 +22,8 @@ struct HttpAnswer {
 };
 // One GET as kubelet does it for probes and hooks: no certificate check for HTTPS, redirects are answers, given headers.
 Result<HttpAnswer> HttpGet(const Ctx& ctx, const json::Value& action, const json::Value& container, const std::string& pod_ip);
-Result<> TcpConnect(const Ctx& ctx, const std::string& host, int port);
+Result<UniqueFd> ConnectTo(const Ctx& ctx, const std::string& host, int port);   // a TCP connection, not blocking
+// Asks the standard gRPC health service; ok only when it says SERVING.
+Result<> GrpcHealth(const Ctx& ctx, const std::string& host, int port, std::string_view service);
 
 }  // namespace skerry::kube::node

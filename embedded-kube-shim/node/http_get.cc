@@ -1,5 +1,3 @@
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -70,27 +68,10 @@ class Reply {
   std::size_t head_end_ = std::string::npos;
 };
 
-Result<UniqueFd> Connect(const Ctx& ctx, const std::string& host, int port, const std::string& what) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) return Fail(Code::kInvalid, Cat(what, ": not an address: ", host));
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return std::unexpected(ErrnoError(errno, "socket"));
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
-  int error = errno;
-  if (error == EINPROGRESS) {
-    TRY_VOID(Await(ctx, fd.get(), POLLOUT, what));
-    socklen_t size = sizeof error;
-    ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-  }
-  if (error == ECONNREFUSED) return Fail(Code::kUnavailable, Cat(what, ": dial tcp ", host, ":", port, ": connect: connection refused"));
-  if (error != 0) return std::unexpected(ErrnoError(error, Cat(what, ": dial tcp ", host, ":", port, ": connect")));
-  return fd;
-}
-
 Result<HttpAnswer> Plain(const Ctx& ctx, const std::string& host, int port, const std::string& request, const std::string& what) {
-  TRY(const UniqueFd fd, Connect(ctx, host, port, what));
+  auto connected = ConnectTo(ctx, host, port);
+  if (!connected) return std::unexpected(std::move(connected.error()).Wrap(what));
+  const UniqueFd fd = std::move(*connected);
   for (std::string_view rest = request; !rest.empty();) {
     const ssize_t n = ::send(fd.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (n > 0) {

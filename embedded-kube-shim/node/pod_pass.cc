@@ -37,7 +37,7 @@ PodPass::PodPass(const Ctx& ctx, const WorkerEnvironment& env, PassTools tools, 
 
 Result<PassResult> PodPass::Run() {
   TRY_VOID(Load());
-  if (!pod_ || IsTerminating(*pod_) || Overdue() || state_->terminating) return Finish();
+  if (!pod_ || IsTerminating(*pod_) || !state_->failed_reason.empty() || Overdue() || state_->terminating) return Finish();
   if (IsPodFinished(*pod_) && (!AnyAlive() || state_->adopted)) {
     // Whatever decided so (a deadline, an eviction) did it before this agent started; its words stay.
     if (state_->failed_reason.empty() && Pod()["status"]["phase"].Str() == "Failed") {
@@ -136,6 +136,7 @@ Result<PassResult> PodPass::RunActive() {
     failure = std::unexpected(std::move(prepared).error());
   } else if (*prepared) {
     bool initialized = false;
+    TRY_VOID(Resize());
     failure = RunInit(&initialized);
     if (failure && initialized) failure = RunContainers();
   }
@@ -210,8 +211,12 @@ std::string PodPass::TerminationMessage(const Attempt& a) const {
 }
 
 StatusInput PodPass::MakeInput() {
-  StatusInput in{Pod(), {}, env_.runtime.Info().name, env_.node_ip, state_->pod_ip, sandbox_ready_ && state_->network_ready, AnyAlive(), state_->failed_reason,
+  // Told with the resources that it has, not with those that it would like.
+  granted_ = state_->granted.empty() ? nullptr : std::make_shared<json::Value>(Granted());
+  StatusInput in{granted_ ? *granted_ : Pod(), {}, env_.runtime.Info().name, env_.node_ip, state_->pod_ip, sandbox_ready_ && state_->network_ready, AnyAlive(), state_->failed_reason,
                  state_->failed_message, env_.clock.Now()};
+  in.resize_pending = state_->resize_pending;
+  in.resize_error = state_->resize_error;
   if (Pod()["spec"]["hostNetwork"].Bool()) in.pod_ip = env_.node_ip;
   for (const auto& [name, list] : attempts_) {
     const Attempt& a = list.back();

@@ -20,6 +20,7 @@ struct ContainerMemory {
   std::shared_ptr<std::atomic<bool>> pre_stop_done;
   Clock::MonoTime kill_at{};                          // when TERM has had its time
   bool post_start_failed = false;
+  bool resize = false;                                // its resources change by a restart
   bool replace = false;                               // ended by us to start anew, whatever its exit code and the restart policy say
 };
 
@@ -32,6 +33,7 @@ struct PodState {
   bool adopted = false;                               // found running when the agent started
   bool network_ready = false;
   bool terminating = false;
+  bool refused = false;                               // not taken by this node; constant after construction
   Clock::MonoTime deadline{};                         // of the termination
   std::string failed_reason, failed_message;
   std::map<std::string, ContainerMemory> memory;      // by container id
@@ -40,6 +42,8 @@ struct PodState {
   std::map<std::string, WaitReason> waiting;          // by container name
   std::map<std::string, int> backoff_told;            // by container name: the attempt whose back-off an event told
   std::optional<Clock::Wall> renew_tokens;
+  std::map<std::string, json::Value> granted;         // by container name: the resources that it has on this node
+  std::optional<WaitReason> resize_pending, resize_error;
   bool final_status_written = false;
 };
 
@@ -51,6 +55,7 @@ struct PassTools {
   const Lister& secrets;
   const Lister& services;
   std::function<void(const Key&)> enqueue;
+  std::function<std::vector<ObjectPtr>(const std::string& uid)> others;   // pods this node has taken, without that one
 };
 
 struct PassResult {
@@ -95,6 +100,12 @@ class PodPass {
   void RunPostStart(const json::Value& c, const std::string& id);
   void CheckRunning(const json::Value& c, ContainerKind kind);
   void Trim(const std::string& name);
+  // pod_resize.cc
+  json::Value Granted() const;
+  const json::Value& GrantedTo(const json::Value& c) const;
+  void RememberGrants();
+  Result<> Resize();
+  Result<> ResizeContainer(const json::Value& c);
   // pod_stop.cc
   Result<> Terminate();
   bool StopContainer(const Attempt& a, const json::Value* spec, std::chrono::seconds grace, std::string_view why);
@@ -121,6 +132,7 @@ class PodPass {
   std::string netns_path_;
   std::map<std::string, std::vector<Attempt>, std::less<>> attempts_;   // by container name, oldest first
   MountedVolumes volumes_;
+  ObjectPtr granted_;
   Outcome outcome_;
 };
 

@@ -246,7 +246,10 @@ Result<> PodPass::Start(const json::Value& c, ContainerKind kind, int number, co
   };
   auto environment = MakeEnvironment(Pod(), c, MakeSources());
   if (!environment) return refuse("CreateContainerConfigError", environment.error());
-  ContainerInput input{Pod(), c, *node_, kind, id, state_->sandbox_id, number, place_, std::move(*environment), volumes_.paths, {}, !Pod()["spec"]["hostNetwork"].Bool()};
+  json::Value granted = c.Clone();
+  if (!GrantedTo(c).is_null()) granted.Set("resources") = GrantedTo(c).Clone();
+  ContainerInput input{Pod(), granted, *node_, kind, id, state_->sandbox_id, number, place_, std::move(*environment), volumes_.paths, {}, {}, !Pod()["spec"]["hostNetwork"].Bool()};
+  if (const Attempt* target = Latest(c["targetContainerName"].Str()); target && target->status.state == container::State::kRunning) input.target = target->status.id;
   if (auto r = PrepareSubPaths(c, input.environment, &input); !r) return refuse("CreateContainerConfigError", r.error());
   const json::Value& mine = c["securityContext"]["runAsNonRoot"];
   const bool non_root = mine.is_null() ? Pod()["spec"]["securityContext"]["runAsNonRoot"].Bool() : mine.Bool();
@@ -330,6 +333,8 @@ void PodPass::CheckRunning(const json::Value& c, ContainerKind kind) {
   } else if (results.unhealthy) {
     state_->memory[a->status.id].replace = Pod()["spec"]["restartPolicy"].Str() != "Never" || IsSidecar(c);
     KillForRestart(*a, c, Cat("Container ", c["name"].Str(), " failed ", results.started ? "liveness" : "startup", " probe, will be restarted"));
+  } else if (memory.resize) {
+    KillForRestart(*a, c, Cat("Container ", c["name"].Str(), " resize requires restart"));
   } else if (hash != a->status.labels.end() && hash->second != ContainerHash(c) && kind != ContainerKind::kEphemeral) {
     KillForRestart(*a, c, Cat("Container ", c["name"].Str(), " definition changed, will be restarted"));
   }

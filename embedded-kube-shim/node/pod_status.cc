@@ -122,7 +122,7 @@ void PutCondition(json::Value& status, const StatusInput& in, std::string_view t
 std::string Names(const std::vector<std::string>& names) { return "[" + Join(names, " ") + "]"; }
 
 void PutConditions(json::Value& status, const StatusInput& in, Phase phase) {
-  static constexpr std::string_view kOwn[] = {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"};
+  static constexpr std::string_view kOwn[] = {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodResizePending", "PodResizeInProgress"};
   const json::Value& spec = in.pod["spec"];
   PutCondition(status, in, "PodReadyToStartContainers", in.sandbox_ready, "", "");
   std::vector<std::string> incomplete, unready;
@@ -158,6 +158,8 @@ void PutConditions(json::Value& status, const StatusInput& in, Phase phase) {
     PutCondition(status, in, "Ready", gates.empty(), gates.empty() ? "" : "ReadinessGatesNotReady", gates.empty() ? "" : Join(gates, ", "));
     PutCondition(status, in, "ContainersReady", true, "", "");
   }
+  if (in.resize_pending) PutCondition(status, in, "PodResizePending", true, in.resize_pending->reason, in.resize_pending->message);
+  if (in.resize_error) PutCondition(status, in, "PodResizeInProgress", true, in.resize_error->reason, in.resize_error->message);
   for (const json::Value& c : in.pod["status"]["conditions"].Items()) {
     if (std::find(std::begin(kOwn), std::end(kOwn), c["type"].Str()) == std::end(kOwn)) status.Set("conditions").Append(c.Clone());
   }

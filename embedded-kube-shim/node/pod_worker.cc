@@ -8,6 +8,7 @@
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
+#include "embedded-kube-shim/node/pod_admission.h"
 #include "embedded-kube-shim/node/pod_pass.h"
 
 namespace skerry::kube::node {
@@ -32,7 +33,7 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
       Earlier(outcome, o);
     }
     if (!mine) return outcome;
-    const std::shared_ptr<PodState> state = StateOf(*pod);
+    const std::shared_ptr<PodState> state = StateOf(pod);
     if (!state) return outcome;        // finished before this agent came
     PodPass pass(ctx, env_, Tools(), state, pod);
     auto result = pass.Run();
@@ -130,7 +131,10 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
     return Outcome{kRefusedAgain};
   }
 
-  PassTools Tools() { return {puller_, prober_, nodes_, config_maps_, secrets_, services_, [this](const Key& k) { env_.manager.Enqueue(kPodController, k); }}; }
+  PassTools Tools() {
+    return {puller_, prober_, nodes_, config_maps_, secrets_, services_, [this](const Key& k) { env_.manager.Enqueue(kPodController, k); },
+            [this](const std::string& uid) { return Others(uid); }};
+  }
 
   static void Earlier(Outcome& into, const Outcome& o) {
     if (o.requeue_after && (!into.requeue_after || *o.requeue_after < *into.requeue_after)) into.requeue_after = o.requeue_after;
@@ -150,15 +154,43 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
     return out;
   }
 
-  std::shared_ptr<PodState> StateOf(const json::Value& pod) {
-    std::lock_guard lock(mutex_);
-    const auto it = states_.find(std::string(Uid(pod)));
-    if (it != states_.end()) return it->second;
-    if (IsPodFinished(pod) && !IsTerminating(pod)) return nullptr;
+  std::shared_ptr<PodState> StateOf(const ObjectPtr& pod) {
+    const std::string uid(Uid(*pod));
+    {
+      std::lock_guard lock(mutex_);
+      const auto it = states_.find(uid);
+      if (it != states_.end()) return it->second;
+    }
+    if (IsPodFinished(*pod) && !IsTerminating(*pod)) return nullptr;
     auto state = std::make_shared<PodState>();
-    state->uid = Uid(pod);
-    state->key = KeyOf(pod);
-    return states_[state->uid] = state;
+    state->uid = uid;
+    state->key = KeyOf(*pod);
+    // One at a time, so that of two that cannot be here together one is taken.
+    std::lock_guard admission(admission_mutex_);
+    const bool taken_before = (*pod)["status"]["containerStatuses"].size() > 0;
+    const ObjectPtr node = nodes_.Get({"", env_.node_name});
+    if (!taken_before && !IsTerminating(*pod) && node) {
+      if (const auto refusal = Refusal(*pod, *node, Others(uid))) {
+        state->failed_reason = refusal->reason;
+        state->failed_message = "Pod was rejected: " + refusal->message;
+        state->refused = true;
+        env_.events.Event(*pod, "Warning", refusal->reason, refusal->message);
+      }
+    }
+    std::lock_guard lock(mutex_);
+    return states_[uid] = state;
+  }
+
+  // Pods that this node has taken and that have not ended.
+  std::vector<ObjectPtr> Others(const std::string& uid) const {
+    std::vector<ObjectPtr> out;
+    for (ObjectPtr& pod : pods_.OnNode(env_.node_name)) {
+      if (Uid(*pod) == uid || IsPodFinished(*pod)) continue;
+      std::lock_guard lock(mutex_);
+      const auto it = states_.find(std::string(Uid(*pod)));
+      if (it != states_.end() && !it->second->refused) out.push_back(std::move(pod));
+    }
+    return out;
   }
 
   // The object is gone (deleted by force) or belongs to another pod now: what runs must end.
@@ -191,6 +223,7 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
   const Lister& services_;
   ImagePuller puller_;
   Prober prober_;
+  std::mutex admission_mutex_;                                // taken before mutex_
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<PodState>> states_;   // by uid; the contents belong to the pod's own pass
   std::map<Key, PodView> views_;

@@ -69,7 +69,7 @@ void SplitStatus(const Target& target, const json::Value& old, json::Value& next
     if (Is(def, "", "namespaces")) CopyMember(old["spec"], next.Set("spec"), "finalizers");
   } else if (target.subresource == "status") {
     SplitForStatus(target, old, next);
-  } else if (target.subresource == "finalize") {
+  } else if (target.subresource == "finalize" || target.subresource == "resize") {
     CopyMember(old, next, "status");
   } else if (target.subresource == "approval") {
     auto conditions = next.At({"status", "conditions"}).Clone();
