@@ -1,0 +1,156 @@
+#include <catch2/catch.hpp>
+
+#include <thread>
+
+#include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/status.h"
+#include "tests/support/api_fixture.h"
+
+using namespace skerry;
+using namespace skerry::kube;
+using skerry::testing::Api;
+
+namespace {
+
+json::Value Json(std::string_view text) {
+  json::Value value;
+  std::string error;
+  INFO(text);
+  const bool parsed = json::Value::Parse(text, &value, &error);
+  REQUIRE(parsed);
+  return value;
+}
+
+}  // namespace
+
+TEST_CASE("32 writers of one object lose no update", "[engine]") {
+  Api api;
+  const auto client = api.Client("writer");
+  const Ctx ctx{std::stop_token()};
+  REQUIRE(client->Create(ctx, "v1/configmaps", Json(R"({"metadata":{"name":"a","namespace":"default"},"data":{"n":"0"}})")));
+  constexpr int kWriters = 32, kEach = 8;
+  std::atomic<int> conflicts{0}, failures{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int w = 0; w < kWriters; ++w)
+      threads.emplace_back([&] {
+        for (int i = 0; i < kEach;) {
+          auto current = client->Get(ctx, "v1/configmaps", {"default", "a"});
+          if (!current) { ++failures; return; }
+          auto next = (*current)->Clone();
+          next.Set("data").Set("n") = std::to_string(ParseInt(next.At({"data", "n"}).Str()).value_or(-1) + 1);
+          const auto written = client->Update(ctx, "v1/configmaps", std::move(next));
+          if (written) ++i;
+          else if (written.error().code() == Code::kConflict) ++conflicts;
+          else { ++failures; return; }
+        }
+      });
+  }
+  CHECK(failures == 0);
+  const auto last = client->Get(ctx, "v1/configmaps", {"default", "a"});
+  REQUIRE(last);
+  CHECK((*last)->At({"data", "n"}).Str() == std::to_string(kWriters * kEach));
+}
+
+TEST_CASE("patches without a resourceVersion are tried again by the server and none is lost", "[engine]") {
+  Api api;
+  const auto client = api.Client("writer");
+  const Ctx ctx{std::stop_token()};
+  REQUIRE(client->Create(ctx, "v1/configmaps", Json(R"({"metadata":{"name":"a","namespace":"default"}})")));
+  constexpr int kWriters = 4, kEach = 10;
+  std::atomic<int> failures{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int w = 0; w < kWriters; ++w)
+      threads.emplace_back([&, w] {
+        for (int i = 0; i < kEach; ++i)
+          if (!client->Patch(ctx, "v1/configmaps", {"default", "a"}, PatchType::kMerge, Json(Cat(R"({"data":{"k)", w, "-", i, R"(":"x"}})")))) ++failures;
+      });
+  }
+  CHECK(failures == 0);
+  const auto last = client->Get(ctx, "v1/configmaps", {"default", "a"});
+  REQUIRE(last);
+  CHECK((*last)->At({"data"}).size() == kWriters * kEach);
+}
+
+TEST_CASE("a token is good as long as its account and its pod exist under the same uid", "[auth]") {
+  Api api;
+  const auto client = api.Client("admin");
+  const Ctx ctx{std::stop_token()};
+  REQUIRE(client->Create(ctx, "v1/serviceaccounts", Json(R"({"metadata":{"name":"robot","namespace":"default"}})")));
+  REQUIRE(client->Create(ctx, "v1/pods", Json(R"({"metadata":{"name":"p","namespace":"default"},"spec":{"serviceAccountName":"robot","containers":[{"name":"c","image":"i"}]}})")));
+  const auto token_for = [&](std::string_view spec) {
+    auto made = client->Create(ctx, "v1/serviceaccounts", Json(Cat(R"({"metadata":{"name":"robot","namespace":"default"},"spec":)", spec, "}")), "token");
+    REQUIRE(made);
+    return std::string((*made)->At({"status", "token"}).Str());
+  };
+  const auto who = [&](const std::string& token) {
+    auto answer = api.Call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", R"({"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1"})", {{"Authorization", "Bearer " + token}}, Api::As::kAnonymous);
+    return answer.status == 201 ? std::string(answer.body.At({"status", "userInfo", "username"}).Str()) : std::to_string(answer.status);
+  };
+  const auto plain = token_for("{}"), bound = token_for(R"({"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"p"}})"), foreign = token_for(R"({"audiences":["elsewhere"]})");
+  CHECK(who(plain) == "system:serviceaccount:default:robot");
+  CHECK(who(bound) == "system:serviceaccount:default:robot");
+  CHECK(who(foreign) == "401");
+  CHECK(who(plain.substr(0, plain.size() - 4) + "AAAA") == "401");
+  REQUIRE(client->Delete(ctx, "v1/pods", {"default", "p"}, DeleteOptions{"", "", 0, Propagation::kDefault}));
+  CHECK(who(bound) == "401");
+  CHECK(who(plain) == "system:serviceaccount:default:robot");
+  REQUIRE(client->Delete(ctx, "v1/serviceaccounts", {"default", "robot"}));
+  REQUIRE(client->Create(ctx, "v1/serviceaccounts", Json(R"({"metadata":{"name":"robot","namespace":"default"}})")));
+  CHECK(who(plain) == "401");   // of the same name, but another one
+}
+
+TEST_CASE("a pod may follow its namespace at once: the default account is already there", "[admission]") {
+  Api api;
+  const auto client = api.Client("admin");
+  const Ctx ctx{std::stop_token()};
+  REQUIRE(client->Create(ctx, "v1/namespaces", Json(R"({"metadata":{"name":"fresh"}})")));
+  auto pod = client->Create(ctx, "v1/pods", Json(R"({"metadata":{"name":"p","namespace":"fresh"},"spec":{"containers":[{"name":"c","image":"i"}]}})"));
+  REQUIRE(pod);
+  const auto& spec = (**pod)["spec"];
+  CHECK(spec["serviceAccountName"].Str() == "default");
+  CHECK(spec["volumes"].Items()[0]["name"].Str().starts_with("kube-api-access-"));
+  CHECK(spec["containers"].Items()[0]["volumeMounts"].Items()[0]["mountPath"].Str() == "/var/run/secrets/kubernetes.io/serviceaccount");
+}
+
+TEST_CASE("a role may not grant what its author does not hold", "[auth]") {
+  Api api;
+  const auto admin = api.Client("admin");
+  const Ctx ctx{std::stop_token()};
+  REQUIRE(admin->Create(ctx, "rbac.authorization.k8s.io/v1/clusterroles",
+                        Json(R"({"metadata":{"name":"author"},"rules":[{"apiGroups":["rbac.authorization.k8s.io"],"resources":["roles"],"verbs":["create"]},{"apiGroups":[""],"resources":["pods"],"verbs":["get"]}]})")));
+  REQUIRE(admin->Create(ctx, "rbac.authorization.k8s.io/v1/clusterrolebindings",
+                        Json(R"({"metadata":{"name":"author"},"subjects":[{"kind":"User","apiGroup":"rbac.authorization.k8s.io","name":"eve"}],"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"author"}})")));
+  User eve;
+  eve.name = "eve";
+  eve.groups = {"system:authenticated"};
+  const auto client = api.server().NewClient(eve, "eve");
+  const auto role = [](std::string_view name, std::string_view resource) {
+    return Json(Cat(R"({"metadata":{"name":")", name, R"(","namespace":"default"},"rules":[{"apiGroups":[""],"resources":[")", resource, R"("],"verbs":["get"]}]})"));
+  };
+  CHECK(client->Create(ctx, "rbac.authorization.k8s.io/v1/roles", role("held", "pods")));
+  const auto more = client->Create(ctx, "rbac.authorization.k8s.io/v1/roles", role("more", "secrets"));
+  REQUIRE_FALSE(more);
+  CHECK(more.error().code() == Code::kForbidden);
+  CHECK(more.error().message().find("{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}") != std::string_view::npos);
+}
+
+TEST_CASE("small reads are answered on the shard, large lists are not", "[server]") {
+  Api api;
+  const auto client = api.Client("admin");
+  const Ctx ctx{std::stop_token()};
+  const std::string big(100'000, 'x');
+  for (int i = 0; i < 4; ++i) REQUIRE(client->Create(ctx, "v1/configmaps", Json(Cat(R"({"metadata":{"name":"c)", i, R"(","namespace":"default"},"data":{"k":")", big, R"("}})"))));
+  const auto on_shard = [&](std::string_view target) { return !std::holds_alternative<http::NeedsWorker>(api.server().handler().OnShard(ctx, *api.Request("GET", target, "", {}, Api::As::kAdmin))); };
+  CHECK(on_shard("/api/v1/namespaces/default/configmaps/c0"));
+  CHECK(on_shard("/api/v1/namespaces/default/serviceaccounts"));
+  CHECK_FALSE(on_shard("/api/v1/namespaces/default/configmaps"));
+  CHECK_FALSE(on_shard("/api/v1/namespaces/default/configmaps/missing"));
+  CHECK_FALSE(on_shard("/api/v1/namespaces/default/serviceaccounts?resourceVersion=1&resourceVersionMatch=Exact"));
+  const auto packed = api.Call("GET", "/api/v1/namespaces/default/configmaps", "", {{"Accept-Encoding", "gzip"}});
+  CHECK(packed.Header("Content-Encoding") == "gzip");
+  CHECK(packed.text.size() < 20'000);
+  CHECK(api.Call("GET", "/api/v1/namespaces/default/configmaps", "").body["items"].size() == 4);
+}
