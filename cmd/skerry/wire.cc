@@ -225,7 +225,6 @@ class ApplianceImpl final : public Appliance {
                                           pki_.ca_pem};
     kube::AddNamespace(context);
     kube::AddNodeLifecycle(context);
-    kube::AddClusterRoleAggregation(context);
     kube::AddServiceAccount(context);
     kube::AddRootCaPublisher(context);
     kube::AddClusterRoleAggregation(context);

@@ -32,7 +32,6 @@ void AddEndpointSlice(const ControllerContext&);          // "endpointslice-cont
 void AddEndpointSliceMirroring(const ControllerContext&); // "endpointslicemirroring-controller"
 void AddNamespace(const ControllerContext&);              // "namespace-controller"
 void AddServiceAccount(const ControllerContext&);         // "service-account-controller"
-void AddClusterRoleAggregation(const ControllerContext&); // "clusterrole-aggregation-controller"
 void AddNodeLifecycle(const ControllerContext&);          // "node-controller"
 void AddRootCaPublisher(const ControllerContext&);        // "root-ca-cert-publisher"
 void AddClusterRoleAggregation(const ControllerContext&); // "clusterrole-aggregation-controller"
