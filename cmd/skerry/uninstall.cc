@@ -3,10 +3,13 @@
 #include <filesystem>
 #include <iostream>
 
+#include "cmd/skerry/data_plane.h"
 #include "cmd/skerry/instance.h"
+#include "cmd/skerry/runtime.h"
 #include "cmd/skerry/verbs.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
+#include "core/process/mounts.h"
 
 namespace skerry::cmd {
 
@@ -17,10 +20,12 @@ int RunUninstall(const std::vector<std::string>& args) {
     ::kill(*pid, SIGTERM);
     if (!WaitForExit(*pid, 30)) return Report(Error(Code::kTimeout, Cat("process ", *pid, " did not stop within 30 s; nothing was removed")));
   }
-  std::error_code error;
+  const Ctx ctx(std::stop_token(), std::chrono::steady_clock::now() + std::chrono::minutes(5));
+  if (auto removed = UninstallRuntime(ctx, *options); !removed) return Report(std::move(removed).error().Wrap("containers are not removed, nothing else was"));
+  if (auto removed = podnet::PodNetwork::Uninstall(NetworkOptions(*options)); !removed) return Report(std::move(removed).error().Wrap("pod network"));
   for (const std::string& path : {options->data_dir, options->run_dir, options->kubeconfig_out}) {
-    std::filesystem::remove_all(path, error);
-    if (error) return Report(Error(Code::kUnavailable, Cat("remove ", path, ": ", error.message())));
+    if (path.empty()) continue;
+    if (auto removed = process::RemoveTree(std::filesystem::absolute(path).string()); !removed) return Report(std::move(removed).error());
   }
   std::cout << "removed\n";
   return kExitOk;

@@ -12,11 +12,10 @@
 #include "cmd/skerry/instance.h"
 #include "cmd/skerry/pki.h"
 #include "cmd/skerry/pod_network.h"
+#include "cmd/skerry/runtime.h"
 #include "cmd/skerry/verbs.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
-#include "core/container/docker/runtime.h"
-#include "core/container/oci/runtime.h"
 #include "core/http/server.h"
 #include "core/net/tls.h"
 #include "core/telemetry/log.h"
@@ -259,25 +258,8 @@ class ApplianceImpl final : public Appliance {
     return {};
   }
 
-  Result<> StartRuntime() {
-    if (o_.runtime == "docker" || (o_.runtime == "auto" && !o_.docker_socket.empty())) {
-      container::docker::Options docker;
-      if (!o_.docker_socket.empty()) docker.socket = o_.docker_socket;
-      docker.run_dir = o_.run_dir + "/docker";
-      docker.instance = o_.node_name;
-      TRY(runtime_, container::docker::Create(std::move(docker)));
-      return {};
-    }
-    container::oci::Options ro;
-    ro.data_dir = o_.data_dir + "/runtime";
-    ro.run_dir = o_.run_dir + "/runtime";
-    if (!addresses_.registry.empty()) ro.local_registries.push_back({{addresses_.registry, "localhost" + addresses_.registry.substr(addresses_.registry.rfind(':'))}, o_.data_dir});
-    TRY(runtime_, container::oci::Create(std::move(ro)));
-    return {};
-  }
-
   Result<> StartNode() {
-    TRY_VOID(StartRuntime());
+    TRY(runtime_, NewRuntime(o_, addresses_.registry));
     clients_["router"] = api_->NewClient({"system:router", "", {"system:masters", "system:authenticated"}, {}}, "router");
     TRY(plane_, DataPlane::Start(ctx_, {o_, pki_, shards_, api_->informers(), *clients_["router"], *registry_}));
     addresses_.router_http = plane_->router_http();

@@ -247,6 +247,11 @@ Result<> Cgroups::Remove(const Ctx& ctx, const std::string& path) const {
   }
 }
 
+void Cgroups::RemoveEmpty(const std::string& path) const {
+  if (path.size() < 2) return;
+  for (const std::string& tree : Trees()) RemoveDirectories(tree + path);
+}
+
 std::vector<std::string> Cgroups::ProcsFiles(const std::string& path) const {
   std::vector<std::string> out;
   for (const std::string& tree : Trees()) out.push_back(Cat(tree, path, "/cgroup.procs"));

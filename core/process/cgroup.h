@@ -43,6 +43,7 @@ class Cgroups {
   Result<std::vector<int>> Processes(const std::string& path) const;  // of it and everything below
   // Kills what is inside and removes the directory with everything below. Absent: ok.
   Result<> Remove(const Ctx& ctx, const std::string& path) const;
+  void RemoveEmpty(const std::string& path) const;                    // what holds no process, from the leaves up; the rest stays
   std::vector<std::string> ProcsFiles(const std::string& path) const; // to enter the group (Command::cgroup_procs)
   Result<std::vector<std::string>> Children(const std::string& path) const;   // names of the groups directly below
 

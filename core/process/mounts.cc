@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <linux/mount.h>
 
+#include <cstdlib>
 #include <set>
 #include <thread>
 
@@ -112,7 +113,11 @@ Result<std::vector<MountEntry>> ReadMounts() {
   return out;
 }
 
-Result<> UnmountBelow(const std::string& prefix) {
+Result<> UnmountBelow(const std::string& path) {
+  char* const real = ::realpath(path.c_str(), nullptr);   // the kernel lists mounts by their real names
+  if (real == nullptr) return errno == ENOENT ? Result<>() : std::unexpected(ErrnoError(errno, "resolve " + path));
+  const std::string prefix = real;
+  ::free(real);
   TRY(const auto mounts, ReadMounts());
   for (auto it = mounts.rbegin(); it != mounts.rend(); ++it) {
     if (it->target == prefix || it->target.starts_with(prefix + "/")) TRY_VOID(Unmount(it->target));

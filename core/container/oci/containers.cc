@@ -184,6 +184,7 @@ Result<> Driver::StartContainer(const Ctx& ctx, std::string_view id) {
     record.message = launched.error().message();
     record.exit_code = static_cast<int>(StartErrorCode(record.message));
     record.finished_ns = ToNs(options_.clock->Now());
+    record.started_ns = 0;
     record.pid = record.monitor_pid = 0;
     TRY_VOID(Save(record, true));
     Store(*container, record);
