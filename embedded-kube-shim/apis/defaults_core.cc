@@ -152,6 +152,21 @@ void NodeStatusDefaults(Value& status) {
   if (!status.Find("allocatable") && status["capacity"].size() > 0) status.Set("allocatable") = status["capacity"].Clone();
 }
 
+void PodStatusDefaults(Value& status) {
+  const std::string ip(status["podIP"].Str());
+  const Value& list = status["podIPs"];
+  if (!ip.empty() && (list.size() == 0 || list.Items()[0]["ip"].Str() != ip)) {
+    Value only = Value::Object();
+    only.Set("ip") = Value(ip);
+    Value ips = Value::Array();
+    ips.Append(std::move(only));
+    status.Set("podIPs") = std::move(ips);
+  } else if (ip.empty() && list.size() > 0) {
+    const std::string first(list.Items()[0]["ip"].Str());
+    status.Set("podIP") = Value(first);
+  }
+}
+
 // The older field is the first of the newer list.
 void NodeSpecDefaults(Value& spec) {
   const std::string cidr(spec["podCIDR"].Str());
@@ -200,6 +215,7 @@ std::span<const NamedRule> CoreRules() {
       {"io.k8s.api.core.v1.Namespace", NamespaceDefaults},
       {"io.k8s.api.core.v1.NodeStatus", NodeStatusDefaults},
       {"io.k8s.api.core.v1.NodeSpec", NodeSpecDefaults},
+      {"io.k8s.api.core.v1.PodStatus", PodStatusDefaults},
       {"io.k8s.api.core.v1.LimitRangeItem", LimitRangeItemDefaults},
       {"io.k8s.api.core.v1.ReplicationController", ReplicationControllerDefaults},
   };

@@ -53,5 +53,5 @@ TEST_CASE("recorded updates are refused or taken as recorded without a server", 
     else difference = refused ? testing::Difference(testing::Comparable(step["answer"]), testing::Comparable(*outcome)) : "not refused: " + std::string(step["answer"]["message"].Str());
     score.Record(id, difference.empty(), difference);
   }
-  CHECK(score.Report("objects-update") >= 0.74);
+  CHECK(score.Report("objects-update") >= 0.88);
 }

@@ -250,6 +250,7 @@ void Job(Run& run, const Node& job) {
   for (const NamedCall& call : MetaCalls())
     if (call.name == "MetaUpdate") call.call(run, job["metadata"]);
   CheckJobSpec(run, spec);
+  CheckSelectorOfJob(run, spec);
   JobUpdate(run, job);
 }
 

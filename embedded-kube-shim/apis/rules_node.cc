@@ -1,8 +1,7 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
-#include "embedded-kube-shim/api/codec.h"
-#include "embedded-kube-shim/apis/rules.h"
+#include "embedded-kube-shim/apis/rules_shared.h"
 
 namespace skerry::kube::rules {
 namespace {
@@ -25,130 +24,6 @@ const Value* Counterpart(SchemaPtr list, const Value& item, const Value& old, st
     return nullptr;
   }
   return index < old.size() ? &old.Items()[index] : nullptr;
-}
-
-// "podIP" -> "PodIP", "apiGroup" -> "APIGroup": Go's capitals for initialisms at the front.
-std::string GoName(std::string_view json) {
-  static constexpr std::string_view kInitialisms[] = {"api", "uid", "url", "uri", "ip", "id", "cpu", "dns", "fs", "io", "se", "csi", "nfs", "rbd", "iscsi", "fc"};
-  std::size_t word = 0;
-  while (word < json.size() && json[word] >= 'a' && json[word] <= 'z') ++word;
-  for (std::string_view initialism : kInitialisms)
-    if (json.substr(0, word) == initialism) {
-      std::string out(json);
-      for (std::size_t i = 0; i < word; ++i) out[i] = static_cast<char>(out[i] - 32);
-      return out;
-    }
-  std::string out(json);
-  if (!out.empty() && out[0] >= 'a' && out[0] <= 'z') out[0] = static_cast<char>(out[0] - 32);
-  return out;
-}
-
-// Go's encoder escapes what could end a script element.
-void AppendJsonText(std::string& out, std::string_view text) {
-  const std::string plain = Value(text).Dump();
-  for (char c : plain) {
-    if (c == '<') out += "\\u003c";
-    else if (c == '>') out += "\\u003e";
-    else if (c == '&') out += "\\u0026";
-    else out += c;
-  }
-}
-
-void AppendTagged(std::string& out, const Value& value) {
-  if (value.is_string()) return AppendJsonText(out, value.Str());
-  if (value.is_array()) {
-    out += '[';
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      if (i) out += ',';
-      AppendTagged(out, value.Items()[i]);
-    }
-    out += ']';
-    return;
-  }
-  if (!value.is_object()) {
-    out += value.Dump();
-    return;
-  }
-  out += '{';
-  bool first = true;
-  for (const json::Member& member : value.Members()) {
-    if (!first) out += ',';
-    first = false;
-    AppendJsonText(out, member.key);
-    out += ':';
-    AppendTagged(out, member.value);
-  }
-  out += '}';
-}
-
-bool HasTags(SchemaPtr schema) { return !schema->name.starts_with("io.k8s.api."); }   // meta types keep their JSON names
-
-void AppendInternal(std::string& out, SchemaPtr schema, const Value& value, const Field* field) {
-  switch (schema->type) {
-    case Type::kStruct: {
-      if (value.is_null() && field && field->pointer) {
-        out += "null";
-        return;
-      }
-      if (HasTags(schema) && value.is_null()) {
-        out += "{}";
-        return;
-      }
-      if (HasTags(schema)) {
-        Value ordered = value.Clone();
-        Canonicalize(schema, ordered);
-        return AppendTagged(out, ordered);
-      }
-      out += '{';
-      bool first = true;
-      for (const Field& member : schema->fields) {
-        if (!first) out += ',';
-        first = false;
-        out += '"' + GoName(member.name) + "\":";
-        AppendInternal(out, member.type, value[member.name], &member);
-      }
-      out += '}';
-      return;
-    }
-    case Type::kList:
-      if (!value.is_array()) {
-        out += "null";
-        return;
-      }
-      out += '[';
-      for (std::size_t i = 0; i < value.size(); ++i) {
-        if (i) out += ',';
-        AppendInternal(out, schema->item, value.Items()[i], nullptr);
-      }
-      out += ']';
-      return;
-    case Type::kMap: {
-      if (!value.is_object()) {
-        out += "null";
-        return;
-      }
-      std::vector<const json::Member*> members;
-      for (const json::Member& member : value.Members()) members.push_back(&member);
-      std::sort(members.begin(), members.end(), [](auto* a, auto* b) { return a->key < b->key; });
-      out += '{';
-      for (std::size_t i = 0; i < members.size(); ++i) {
-        if (i) out += ',';
-        AppendJsonText(out, members[i]->key);
-        out += ':';
-        AppendInternal(out, schema->item, members[i]->value, nullptr);
-      }
-      out += '}';
-      return;
-    }
-    default: break;
-  }
-  if (!value.is_null()) return AppendTagged(out, value);
-  if (field && field->pointer) out += "null";
-  else if (schema->type == Type::kString) out += "\"\"";
-  else if (schema->type == Type::kBool) out += "false";
-  else if (schema->type == Type::kInt32 || schema->type == Type::kInt64 || schema->type == Type::kIntOrString) out += "0";
-  else if (schema->type == Type::kQuantity) out += "\"0\"";
-  else out += "null";
 }
 
 }  // namespace
@@ -195,25 +70,12 @@ bool Node::Has() const {
   }
 }
 
-std::string RenderJson(SchemaPtr schema, const Value& value) {
-  std::string out;
-  if (schema) AppendInternal(out, schema, value, nullptr);
-  else AppendTagged(out, value);
-  return out;
-}
-
-std::string RenderInternal(SchemaPtr schema, const Value& value) { return RenderJson(schema, value); }
-
 std::string Render(const Node& node) {
   const bool named = node.field && (node.field->pointer || !node.field->go_type.empty());
-  if (node->is_null()) {
-    if (named && node.field->pointer) return "null";
-    std::string out;
-    if (node.schema) AppendInternal(out, node.schema, *node.value, node.field);
-    return out.empty() ? "\"\"" : out;
-  }
-  if (node->is_string() && (!node.schema || node.schema->type == Type::kString) && !named) return Quote(node->Str());
-  return RenderJson(node.schema, *node.value);
+  if (node->is_null() && named && node.field->pointer) return "null";
+  if (!node.schema) return node->is_null() ? "\"\"" : node->is_string() ? Quote(node->Str()) : RenderJson(nullptr, *node);
+  if (node->is_string() && node.schema->type == Type::kString && !named) return Quote(node->Str());
+  return RenderField(node);
 }
 
 bool SameValue(const Value& a, const Value& b) {

@@ -43,24 +43,31 @@ void CheckTolerationUpdate(Run& run, const Node& tolerations) {
   }
 }
 
-bool SameWithoutImages(const Value& now, const Value& before, bool gated) {
-  Value a = now.Clone(), b = before.Clone();
-  for (std::string_view field : {"activeDeadlineSeconds", "tolerations", "schedulingGates"}) {
-    a.Erase(field);
-    b.Erase(field);
-  }
-  if (b["terminationGracePeriodSeconds"].Int() < 0 && a["terminationGracePeriodSeconds"].Int() == 1) b.Set("terminationGracePeriodSeconds") = 1;
+// The new spec with everything that may change taken from the old one.
+Value Munged(const Value& now, const Value& before, bool gated) {
+  Value out = now.Clone();
   for (std::string_view list : {"containers", "initContainers"})
-    for (Value* spec : {&a, &b})
-      if (Value* containers = spec->Find(list); containers && containers->is_array())
-        for (Value& container : containers->MutableItems()) container.Erase("image");
-  if (gated) {
-    for (Value* spec : {&a, &b}) {
-      spec->Erase("nodeSelector");
-      if (Value* affinity = spec->Find("affinity"); affinity && affinity->is_object()) affinity->Erase("nodeAffinity");
-    }
+    if (Value* containers = out.Find(list); containers && containers->is_array())
+      for (std::size_t i = 0; i < containers->size() && i < before[list].size(); ++i) {
+        const Value& image = before[list].Items()[i]["image"];
+        if (image.is_null()) containers->MutableItems()[i].Erase("image");
+        else containers->MutableItems()[i].Set("image") = image.Clone();
+      }
+  const auto keep = [&](Value& to, const Value& from, std::string_view field) {
+    if (const Value* value = from.Find(field)) to.Set(field) = value->Clone();
+    else to.Erase(field);
+  };
+  for (std::string_view field : {"activeDeadlineSeconds", "schedulingGates", "tolerations"}) keep(out, before, field);
+  if (before["terminationGracePeriodSeconds"].Int() < 0 && out["terminationGracePeriodSeconds"].Int() == 1) keep(out, before, "terminationGracePeriodSeconds");
+  if (!gated) return out;
+  keep(out, before, "nodeSelector");
+  if (out["affinity"].is_object() || before["affinity"].is_object()) {
+    Value& affinity = out.Set("affinity");
+    if (affinity.is_null()) affinity = Value::Object();
+    keep(affinity, before["affinity"], "nodeAffinity");
+    if (affinity.size() == 0 && !before["affinity"].is_object()) out.Erase("affinity");
   }
-  return SameValue(a, b);
+  return out;
 }
 
 void CheckGatedUpdate(Run& run, const Node& spec) {
@@ -107,7 +114,8 @@ void CheckPodUpdate(Run& run, const Node& pod) {
   }
   const bool gated = (*spec.old)["schedulingGates"].size() > 0;
   if (gated) CheckGatedUpdate(run, spec);
-  if (!SameWithoutImages(*spec, *spec.old, gated)) run.Forbidden(spec, kOnlyThese);
+  const Value munged = Munged(*spec, *spec.old, gated);
+  if (!SameValue(munged, *spec.old)) run.Forbidden(spec, Cat(kOnlyThese, "\n", InternalDiff(spec.schema, *spec.old, munged)));
 }
 
 void CheckPodStatus(Run& run, const Node& pod) {

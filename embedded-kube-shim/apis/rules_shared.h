@@ -4,6 +4,9 @@
 // Checks that several kinds share.
 namespace skerry::kube::rules {
 
+std::string RenderField(const Node& node);                  // as the parent declares it: null or a zero value when absent
+// Unified diff of the internal forms; `only` restricts it to some fields (JSON names).
+std::string InternalDiff(SchemaPtr schema, const json::Value& before, const json::Value& now, std::span<const std::string_view> only = {});
 void CheckPodTemplate(Run& run, const Node& pod_template);
 // The selector of a workload and the labels of its template.
 void CheckTemplateSelector(Run& run, const Node& selector, const Node& pod_template);

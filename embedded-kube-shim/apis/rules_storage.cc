@@ -36,7 +36,13 @@ void PersistentVolumeUpdate(Run& run, const Node& volume) {
     before.Erase(field.name);
   }
   if (before["csi"].is_object() && before["csi"]["controllerExpandSecretRef"].is_null() && now["csi"].is_object()) now.Set("csi").Erase("controllerExpandSecretRef");
-  if (!SameValue(now, before)) run.Add(FieldErrorType::kForbidden, "spec.persistentvolumesource", "", "spec.persistentvolumesource is immutable after creation\n");
+  if (!SameValue(now, before)) {
+    std::vector<std::string_view> sources;
+    for (const Field& field : spec.schema->fields)
+      if (!field.embedding.empty()) sources.push_back(field.name);
+    Value shown = spec->Clone();
+    run.Add(FieldErrorType::kForbidden, "spec.persistentvolumesource", "", Cat("spec.persistentvolumesource is immutable after creation\n", InternalDiff(spec.schema, *spec.old, shown, sources)));
+  }
   const auto bare = [&](std::string_view field) {
     Node at = spec[field];
     at.path = field;
@@ -63,18 +69,20 @@ void PersistentVolumeClaimSpec(Run& run, const Node& spec) { CheckClaimSpec(run,
 
 void PersistentVolumeClaimUpdate(Run& run, const Node& claim) {
   const Node spec = claim["spec"];
-  Value now = spec->Clone(), before = spec.old->Clone();
-  const bool bound = claim->At({"status", "phase"}).Str() == "Bound";
-  if (before["volumeName"].Str().empty()) now.Erase("volumeName"), before.Erase("volumeName");
-  if (before["storageClassName"].is_null()) now.Erase("storageClassName");
-  if (bound)
-    for (Value* value : {&now, &before}) {
-      if (Value* resources = value->Find("resources"); resources && resources->is_object())
-        if (Value* requests = resources->Find("requests")) requests->Erase("storage");
-      value->Erase("volumeAttributesClassName");
-    }
+  Value now = spec->Clone();
+  const Value& before = *spec.old;
+  const auto keep = [&](Value& to, const Value& from, std::string_view field) {
+    if (const Value* value = from.Find(field)) to.Set(field) = value->Clone();
+    else to.Erase(field);
+  };
+  if (before["volumeName"].Str().empty()) keep(now, before, "volumeName");
+  if (before["storageClassName"].is_null() && !now["storageClassName"].is_null()) keep(now, before, "storageClassName");
+  if (claim->At({"status", "phase"}).Str() == "Bound" && now["resources"]["requests"].is_object()) {
+    keep(now.Set("resources").Set("requests"), before["resources"]["requests"], "storage");
+    keep(now, before, "volumeAttributesClassName");
+  }
   if (!SameValue(now, before))
-    run.Forbidden(spec, "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n");
+    run.Forbidden(spec, Cat("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n", InternalDiff(spec.schema, before, now)));
   const Node storage = spec["resources"]["requests"]["storage"];
   if (!storage.old->is_null() && Amount(*storage) < Amount(*storage.old)) {
     const Value& capacity = claim->At({"status", "capacity", "storage"});

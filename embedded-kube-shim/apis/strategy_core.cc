@@ -98,6 +98,14 @@ class ServiceStrategy final : public BuiltinStrategy {
   }
 };
 
+class LimitRangeStrategy final : public BuiltinStrategy {
+ public:
+  // A limit range needs no name of its own.
+  void PrepareForCreate(StrategyContext&, Value& object) const override {
+    if (object.At({"metadata", "name"}).Str().empty()) object.Set("metadata").Set("name") = object.At({"metadata", "uid"}).Clone();
+  }
+};
+
 class PersistentVolumeStrategy final : public BuiltinStrategy {
  public:
   void PrepareForCreate(StrategyContext& context, Value& object) const override {
@@ -171,6 +179,7 @@ std::span<const KindStrategy> CoreStrategies() {
   static constexpr KindStrategy kKinds[] = {
       {"", "pods", MakeStrategy<PodStrategy>},
       {"", "namespaces", MakeStrategy<NamespaceStrategy>},
+      {"", "limitranges", MakeStrategy<LimitRangeStrategy>},
       {"", "services", MakeStrategy<ServiceStrategy>},
       {"", "persistentvolumes", MakeStrategy<PersistentVolumeStrategy>},
       {"", "persistentvolumeclaims", MakeStrategy<PersistentVolumeClaimStrategy>},

@@ -123,6 +123,28 @@ std::optional<Value> OfflineWriter::Create(std::string_view, const Value& step) 
 
 namespace {
 
+void DropTokens(Value& pod) {
+  Value* spec = pod.Find("spec");
+  if (!spec || !spec->is_object()) return;
+  const auto is_token = [](const Value& item) { return item["name"].Str().starts_with("kube-api-access-"); };
+  const auto drop = [&](Value& owner, std::string_view field) {
+    Value* list = owner.Find(field);
+    if (!list || !list->is_array()) return;
+    std::erase_if(list->MutableItems(), is_token);
+    if (list->size() == 0) owner.Erase(field);
+  };
+  drop(*spec, "volumes");
+  for (std::string_view kind : {"containers", "initContainers"})
+    if (Value* containers = spec->Find(kind); containers && containers->is_array())
+      for (Value& container : containers->MutableItems()) drop(container, "volumeMounts");
+  if (Value* tolerations = spec->Find("tolerations"); tolerations && tolerations->is_array()) {
+    std::erase_if(tolerations->MutableItems(), [](const Value& t) { return t["key"].Str().starts_with("node.kubernetes.io/") && t["tolerationSeconds"].Int() == 300; });
+    if (tolerations->size() == 0) spec->Erase("tolerations");
+  }
+  spec->Erase("priority");
+  spec->Erase("preemptionPolicy");
+}
+
 void CopyMember(const Value& from, Value& to, std::string_view member) {
   if (const Value* value = from.Find(member)) to.Set(member) = value->Clone();
   else to.Erase(member);
@@ -156,10 +178,13 @@ std::optional<Value> OfflineWriter::Update(const Value& created, const Value& st
   const kube::ResourceDef& def = *target->def;
   const kube::Version& version = *def.FindVersion(target->version);
   const auto gvk = def.Kind(target->version);
-  const std::string body = step["raw"].is_string() ? std::string(step["raw"].Str()) : step["body"].Dump();
+  std::string body = step["raw"].is_string() ? std::string(step["raw"].Str()) : step["body"].Dump();
+  constexpr std::string_view kUid = "${0.metadata.uid}";
+  for (auto at = body.find(kUid); at != body.npos; at = body.find(kUid)) body.replace(at, kUid.size(), "11111111-2222-3333-4444-555555555555");
   auto decoded = kube::DecodeBody(gvk, version.schema, kube::Encoding::kJson, body);
   if (!decoded) return kube::StatusObject(decoded.error());
   Value object = std::move(decoded->object);
+  if (gvk.kind == "Pod") DropTokens(object);
   object.Set("kind") = Value(gvk.kind);
   object.Set("apiVersion") = Value(gvk.api_version());
   kube::ApplyDefaults(def, version, object);
@@ -179,28 +204,6 @@ std::optional<Value> OfflineWriter::Update(const Value& created, const Value& st
 }
 
 namespace {
-
-void DropTokens(Value& pod) {
-  Value* spec = pod.Find("spec");
-  if (!spec || !spec->is_object()) return;
-  const auto is_token = [](const Value& item) { return item["name"].Str().starts_with("kube-api-access-"); };
-  const auto drop = [&](Value& owner, std::string_view field) {
-    Value* list = owner.Find(field);
-    if (!list || !list->is_array()) return;
-    std::erase_if(list->MutableItems(), is_token);
-    if (list->size() == 0) owner.Erase(field);
-  };
-  drop(*spec, "volumes");
-  for (std::string_view kind : {"containers", "initContainers"})
-    if (Value* containers = spec->Find(kind); containers && containers->is_array())
-      for (Value& container : containers->MutableItems()) drop(container, "volumeMounts");
-  if (Value* tolerations = spec->Find("tolerations"); tolerations && tolerations->is_array()) {
-    std::erase_if(tolerations->MutableItems(), [](const Value& t) { return t["key"].Str().starts_with("node.kubernetes.io/") && t["tolerationSeconds"].Int() == 300; });
-    if (tolerations->size() == 0) spec->Erase("tolerations");
-  }
-  spec->Erase("priority");
-  spec->Erase("preemptionPolicy");
-}
 
 bool Looks(std::string_view text, std::string_view pattern) {   // 9 = digit, x = hexadecimal digit
   if (text.size() != pattern.size()) return false;
