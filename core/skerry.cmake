@@ -45,8 +45,10 @@ endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Debug")
   target_compile_definitions(skerry_options INTERFACE SKERRY_FAULT_POINTS=1)
 else()
+  target_compile_options(skerry_options INTERFACE -ffunction-sections -fdata-sections)
+  target_link_options(skerry_options INTERFACE -Wl,--gc-sections)
   # GCC 12 reports false positives at -O2: inlined moves, and the frames of coroutines (their operator new is inlined, its delete is not).
-  target_compile_options(skerry_options INTERFACE -Wno-maybe-uninitialized $<$<COMPILE_LANGUAGE:CXX>:-Wno-mismatched-new-delete>)
+  target_compile_options(skerry_options INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-stringop-overread -Wno-array-bounds $<$<COMPILE_LANGUAGE:CXX>:-Wno-mismatched-new-delete>)
 endif()
 
 # One precompiled header for the whole tree: standard headers only.
