@@ -59,7 +59,7 @@ struct Agent::Parts {
         manager(NewManager(informers, clk)), events(NewEventRecorder(c, "kubelet", options.node.name, clk)),
         workers(WorkerEnvironment{*manager, informers, c, *events, r, network, pool, clk, options.node.name, options.node.ip, options.node.data_directory, options.dns,
                                   [this](const Ctx& ctx, const json::Value& pod, std::string_view audience, std::int64_t seconds) { return tokens.Get(ctx, pod, audience, seconds); },
-                                  NewProbeRunner(r), stop.get_token()}) {
+                                  NewProbeRunner(r), {}, stop.get_token()}) {
     AddNodeStatus(*manager, informers, c, *events, r, clk, options.node);
   }
 

@@ -190,7 +190,7 @@ Result<> PodPass::RemoveEverything() {
   for (const auto& [name, list] : attempts_) {
     for (const Attempt& a : list) TRY_VOID(env_.runtime.RemoveContainer(ctx_, a.status.id));
   }
-  TRY_VOID(RemovePodDirectory(ctx_, place_.directory));
+  TRY_VOID(RemovePodDirectory(ctx_, place_.directory, env_.runtime.images()));
   return process::RemoveTree(place_.log_directory);
 }
 
@@ -215,6 +215,7 @@ StatusInput PodPass::MakeInput() {
   granted_ = state_->granted.empty() ? nullptr : std::make_shared<json::Value>(Granted());
   StatusInput in{granted_ ? *granted_ : Pod(), {}, env_.runtime.Info().name, env_.node_ip, state_->pod_ip, sandbox_ready_ && state_->network_ready, AnyAlive(), state_->failed_reason,
                  state_->failed_message, env_.clock.Now()};
+  in.refused = state_->refused;
   in.resize_pending = state_->resize_pending;
   in.resize_error = state_->resize_error;
   if (Pod()["spec"]["hostNetwork"].Bool()) in.pod_ip = env_.node_ip;

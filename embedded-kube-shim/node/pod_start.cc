@@ -29,7 +29,7 @@ bool IsSidecar(const json::Value& c) { return c["restartPolicy"].Str() == "Alway
 Result<bool> PodPass::Prepare() {
   TRY_VOID(MakeDirectories(place_.directory, 0750));
   TRY_VOID(MakeDirectories(place_.log_directory, 0755));
-  auto volumes = SetUpVolumes(ctx_, Pod(), place_.directory, MakeSources(), env_.tokens);
+  auto volumes = SetUpVolumes(ctx_, Pod(), place_.directory, MakeSources(), env_.tokens, env_.runtime.images());
   if (!volumes) {
     env_.events.Event(Pod(), "Warning", "FailedMount", std::string(volumes.error().message()));
     return std::unexpected(std::move(volumes).error());

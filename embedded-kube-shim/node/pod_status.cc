@@ -160,7 +160,10 @@ void PutConditions(json::Value& status, const StatusInput& in, Phase phase) {
   }
   if (in.resize_pending) PutCondition(status, in, "PodResizePending", true, in.resize_pending->reason, in.resize_pending->message);
   if (in.resize_error) PutCondition(status, in, "PodResizeInProgress", true, in.resize_error->reason, in.resize_error->message);
+  const bool evicted = in.failed_reason == "Evicted";
+  if (evicted) PutCondition(status, in, "DisruptionTarget", true, "TerminationByKubelet", in.failed_message);
   for (const json::Value& c : in.pod["status"]["conditions"].Items()) {
+    if (evicted && c["type"].Str() == "DisruptionTarget") continue;
     if (std::find(std::begin(kOwn), std::end(kOwn), c["type"].Str()) == std::end(kOwn)) status.Set("conditions").Append(c.Clone());
   }
 }
@@ -228,6 +231,8 @@ json::Value MakeStatus(const StatusInput& in) {
     s.Set("podIPs").Append(json::Value()).Set("ip") = ip;
   }
   s.Set("startTime") = old["startTime"].Str().empty() ? FormatTime(in.now) : std::string(old["startTime"].Str());
+  s.Set("qosClass") = kQos[static_cast<int>(QosOf(in.pod))];
+  if (in.refused) return s;
   bool init_done = true;
   for (const json::Value& c : spec["initContainers"].Items()) {
     s.Set("initContainerStatuses").Append(ContainerStatusOf(in, c, "PodInitializing"));
@@ -235,7 +240,6 @@ json::Value MakeStatus(const StatusInput& in) {
   }
   for (const json::Value& c : spec["containers"].Items()) s.Set("containerStatuses").Append(ContainerStatusOf(in, c, init_done ? "ContainerCreating" : "PodInitializing"));
   for (const json::Value& c : spec["ephemeralContainers"].Items()) s.Set("ephemeralContainerStatuses").Append(ContainerStatusOf(in, c, "ContainerCreating"));
-  s.Set("qosClass") = kQos[static_cast<int>(QosOf(in.pod))];
   return s;
 }
 

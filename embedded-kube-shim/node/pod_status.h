@@ -36,6 +36,7 @@ struct StatusInput {
   bool containers_alive = false;                          // something runs: a final phase is not told yet
   std::string failed_reason, failed_message;              // the agent gave the pod up: DeadlineExceeded, Evicted, NodePorts…
   Clock::Wall now;
+  bool refused = false;                                   // the node never took it: nothing is told of its containers
   std::optional<WaitReason> resize_pending, resize_error; // an in-place change of resources that waits or fails
 };
 

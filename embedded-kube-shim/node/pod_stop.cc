@@ -17,6 +17,7 @@ Result<> PodPass::Terminate() {
     const json::Value& asked = Meta(Pod())["deletionGracePeriodSeconds"];
     grace = std::chrono::seconds(asked.is_int() ? asked.Int() : own.Int(30));
   }
+  if (state_->failed_reason == "Evicted") grace = std::min(grace, std::chrono::seconds(1));   // the node is in need
   const Clock::MonoTime now = env_.clock.Mono();
   const Clock::MonoTime deadline = now + grace;
   if (state_->deadline == Clock::MonoTime{} || deadline < state_->deadline) state_->deadline = deadline;   // a second delete may only shorten

@@ -8,6 +8,7 @@
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
+#include "embedded-kube-shim/node/housekeeping.h"
 #include "embedded-kube-shim/node/pod_admission.h"
 #include "embedded-kube-shim/node/pod_pass.h"
 
@@ -35,6 +36,7 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
     if (!mine) return outcome;
     const std::shared_ptr<PodState> state = StateOf(pod);
     if (!state) return outcome;        // finished before this agent came
+    TakeEviction(*state, *pod);
     PodPass pass(ctx, env_, Tools(), state, pod);
     auto result = pass.Run();
     Publish(*state, pass);
@@ -87,6 +89,23 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
     for (Key& k : keys) env_.manager.Enqueue(kPodController, std::move(k));
   }
 
+  std::vector<std::pair<Key, PodView>> Views() const {
+    std::lock_guard lock(mutex_);
+    return {views_.begin(), views_.end()};
+  }
+
+  // Any thread: the pod's own next pass ends it.
+  void Evict(const Key& key, const std::string& uid, WaitReason reason) {
+    {
+      std::lock_guard lock(mutex_);
+      if (!states_.contains(uid)) return;
+      evictions_.try_emplace(uid, std::move(reason));
+    }
+    env_.manager.Enqueue(kPodController, key);
+  }
+
+  const WorkerEnvironment& environment() const { return env_; }
+
   std::optional<PodView> View(const Key& key) const {
     std::lock_guard lock(mutex_);
     const auto it = views_.find(key);
@@ -113,7 +132,7 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
     for (const ObjectPtr& pod : pods_.OnNode(env_.node_name)) known.emplace(Uid(*pod));
     for (const auto& [uid, state] : states_) known.insert(uid);
     for (const std::string& uid : Entries(env_.data_directory + "/pods")) {
-      if (!known.contains(uid)) TRY_VOID(RemovePodDirectory(ctx, Cat(env_.data_directory, "/pods/", uid)));
+      if (!known.contains(uid)) TRY_VOID(RemovePodDirectory(ctx, Cat(env_.data_directory, "/pods/", uid), env_.runtime.images()));
     }
     for (const std::string& name : Entries(env_.data_directory + "/logs")) {
       const std::size_t last = name.rfind('_');          // "<namespace>_<name>_<uid>"
@@ -201,9 +220,20 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
     return result.outcome;
   }
 
+  void TakeEviction(PodState& state, const json::Value& pod) {
+    std::unique_lock lock(mutex_);
+    const auto it = evictions_.find(state.uid);
+    if (it == evictions_.end() || !state.failed_reason.empty() || IsPodFinished(pod)) return;
+    state.failed_reason = it->second.reason;
+    state.failed_message = it->second.message;
+    lock.unlock();
+    env_.events.Event(pod, "Warning", state.failed_reason, state.failed_message);
+  }
+
   void Drop(const std::shared_ptr<PodState>& state) {
     puller_.Forget(state->uid);
     std::lock_guard lock(mutex_);
+    evictions_.erase(state->uid);
     states_.erase(state->uid);
     const auto it = views_.find(state->key);
     if (it != views_.end() && it->second.uid == state->uid) views_.erase(it);
@@ -227,6 +257,7 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<PodState>> states_;   // by uid; the contents belong to the pod's own pass
   std::map<Key, PodView> views_;
+  std::map<std::string, WaitReason> evictions_;               // by uid, decided and perhaps not yet seen by the pod's pass
 };
 
 PodWorkers::PodWorkers(const WorkerEnvironment& env) : impl_(std::make_shared<Impl>(env)) {
@@ -251,6 +282,8 @@ PodWorkers::PodWorkers(const WorkerEnvironment& env) : impl_(std::make_shared<Im
   spec.triggers.push_back({"v1/secrets", [i = impl_.get()](const Notification& n) { return i->PodsUsing("secrets", *n.object); }});
   spec.reconciler = std::make_unique<Worker>(impl_);
   env.manager.Add(std::move(spec));
+  AddHousekeeping(env.manager, impl_->environment(),
+                  {[i = impl_.get()] { return i->Views(); }, [i = impl_.get()](const Key& k, const std::string& uid, WaitReason r) { i->Evict(k, uid, std::move(r)); }});
 }
 PodWorkers::~PodWorkers() = default;
 

@@ -18,6 +18,10 @@
 
 namespace skerry::kube::node {
 
+struct DiskSpace {
+  std::int64_t total = 0, free = 0;      // bytes
+};
+
 // Everything the workers use; borrowed, outlives them.
 struct WorkerEnvironment {
   Manager& manager;
@@ -33,6 +37,7 @@ struct WorkerEnvironment {
   DnsOptions dns;
   TokenSource tokens;
   ProbeRunner probe_runner;
+  std::function<DiskSpace()> disk;       // of the data directory; empty: the kernel is asked
   std::stop_token stop;                  // ends pulls and hooks on the pool
 };
 

@@ -112,8 +112,21 @@ Result<> FillProjected(PayloadBuilder& builder, const json::Value& volume) {
   return {};
 }
 
+// The files of an image, read-only. A marker directory tells a later agent what to unmount.
+Result<std::string> SetUpImage(const Ctx& ctx, const json::Value& source, const std::string& key, const std::string& marker, container::Images& images) {
+  const std::string reference(source["reference"].Str());
+  const std::string_view policy = source["pullPolicy"].Str("IfNotPresent");
+  const bool fresh = ::access(marker.c_str(), F_OK) != 0;
+  const bool present = images.Find(reference).has_value();
+  if (policy == "Never" && !present) return Fail(Code::kNotFound, Cat("image ", Quote(reference), " is not present with pull policy of Never"));
+  if (!present || (policy == "Always" && fresh)) TRY_VOID(images.Pull(ctx, reference, {}));
+  TRY(std::string path, images.MountImage(ctx, reference, key));
+  TRY_VOID(MakeDirectories(marker, 0755));
+  return path;
+}
+
 Result<std::string> SetUp(const Ctx& ctx, const json::Value& pod, const json::Value& volume, const std::string& directory, const Sources& sources,
-                          const TokenSource& tokens, MountedVolumes* out) {
+                          const TokenSource& tokens, container::Images& images, MountedVolumes* out) {
   const std::string name(volume["name"].Str());
   volume::Request request;
   const auto target = [&](const char* plugin) { request.target_dir = Cat(directory, "/volumes/", plugin, "/", name); };
@@ -132,6 +145,10 @@ Result<std::string> SetUp(const Ctx& ctx, const json::Value& pod, const json::Va
     request.params["path"] = volume["hostPath"]["path"].Str();
     request.params["type"] = volume["hostPath"]["type"].Str();
     return volume::HostPath().SetUp(ctx, request);
+  }
+  if (volume["image"].is_object()) {
+    target("image");
+    return SetUpImage(ctx, volume["image"], Cat(Uid(pod), ".", name), request.target_dir, images);
   }
   PayloadBuilder builder(ctx, pod, sources, tokens, out);
   target("projected");
@@ -170,17 +187,20 @@ std::vector<std::string> Entries(const std::string& directory) {
   return out;
 }
 
-Result<MountedVolumes> SetUpVolumes(const Ctx& ctx, const json::Value& pod, const std::string& directory, const Sources& sources, const TokenSource& tokens) {
+Result<MountedVolumes> SetUpVolumes(const Ctx& ctx, const json::Value& pod, const std::string& directory, const Sources& sources, const TokenSource& tokens,
+                                    container::Images& images) {
   MountedVolumes out;
   for (const json::Value& v : pod["spec"]["volumes"].Items()) {
-    auto path = SetUp(ctx, pod, v, directory, sources, tokens, &out);
+    auto path = SetUp(ctx, pod, v, directory, sources, tokens, images, &out);
     if (!path) return std::unexpected(std::move(path.error()).Wrap(Cat("MountVolume.SetUp failed for volume ", Quote(v["name"].Str()), " ")));
     out.paths[std::string(v["name"].Str())] = std::move(*path);
   }
   return out;
 }
 
-Result<> RemovePodDirectory(const Ctx& ctx, const std::string& directory) {
+Result<> RemovePodDirectory(const Ctx& ctx, const std::string& directory, container::Images& images) {
+  const std::string uid = directory.substr(directory.rfind('/') + 1);
+  for (const std::string& name : Entries(directory + "/volumes/image")) TRY_VOID(images.UnmountImage(Cat(uid, ".", name)));
   TRY_VOID(process::UnmountBelow(directory + "/volume-subpaths"));
   volume::EmptyDir empty_dir;
   volume::Projected projected;

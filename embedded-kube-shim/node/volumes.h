@@ -7,6 +7,7 @@
 
 #include "core/base/context.h"
 #include "core/base/result.h"
+#include "core/container/image.h"
 #include "core/volume/volume.h"
 #include "embedded-kube-shim/node/sources.h"
 
@@ -27,9 +28,10 @@ struct MountedVolumes {
 
 // Sets up (or brings up to date) every volume of the pod. Idempotent. Errors are shown as FailedMount with the volume's name:
 // `MountVolume.SetUp failed for volume "x" : configmap "y" not found`.
-Result<MountedVolumes> SetUpVolumes(const Ctx& ctx, const json::Value& pod, const std::string& directory, const Sources& sources, const TokenSource& tokens);
+Result<MountedVolumes> SetUpVolumes(const Ctx& ctx, const json::Value& pod, const std::string& directory, const Sources& sources, const TokenSource& tokens,
+                                    container::Images& images);
 // All volumes and sub-paths of a pod and its directory; needs nothing but the disk. Never reaches into what volumes lent from elsewhere.
-Result<> RemovePodDirectory(const Ctx& ctx, const std::string& directory);
+Result<> RemovePodDirectory(const Ctx& ctx, const std::string& directory, container::Images& images);
 
 std::vector<std::string> Entries(const std::string& directory);   // names in a directory; none when it cannot be read
 

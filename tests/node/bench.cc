@@ -18,7 +18,7 @@ struct Agent {
                    const auto it = bench.probes.find(name);
                    return it == bench.probes.end() ? ProbeAnswer{true, ""} : it->second;
                  },
-                 stop.get_token()}) {}
+                 [&bench] { return bench.disk; }, stop.get_token()}) {}
   ~Agent() {
     stop.request_stop();
     manager->Stop();

@@ -100,6 +100,7 @@ class Bench {
   Events events;
   std::map<std::string, ProbeAnswer> probes;                        // by container name; absent = passes
   std::map<std::string, int> probe_runs;
+  DiskSpace disk{100 << 20, 50 << 20};
   std::filesystem::path directory;
   const Ctx ctx{std::stop_token()};
 
