@@ -79,8 +79,35 @@ Result<std::string> Decode(std::string_view text, const std::array<std::int8_t, 
 
 }  // namespace
 
+std::size_t Base64ProblemAt(std::string_view text) {
+  std::size_t at = 0;
+  const auto skip = [&] { while (at < text.size() && (text[at] == '\n' || text[at] == '\r')) ++at; };
+  while (true) {
+    for (int digit = 0; digit < 4; ++digit) {
+      skip();
+      if (at == text.size()) return digit == 0 ? std::string_view::npos : at - static_cast<std::size_t>(digit);
+      const char c = text[at++];
+      if (kStandardReverse[static_cast<unsigned char>(c)] >= 0) continue;
+      if (c != '=' || digit < 2) return at - 1;
+      skip();
+      if (digit == 2) {
+        if (at == text.size()) return text.size();
+        if (text[at] != '=') return at - 1;
+        ++at;
+        skip();
+      }
+      return at < text.size() ? at : std::string_view::npos;
+    }
+  }
+}
+
 std::string Base64(std::string_view bytes) { return Encode(bytes, kStandard, true); }
-Result<std::string> FromBase64(std::string_view text) { return Decode(text, kStandardReverse, true); }
+Result<std::string> FromBase64(std::string_view text) {
+  auto out = Decode(text, kStandardReverse, true);
+  if (out) return out;
+  const std::size_t at = Base64ProblemAt(text);   // clients know Go's count
+  return at == std::string_view::npos ? std::move(out) : Result<std::string>(Illegal(at));
+}
 std::string Base64Url(std::string_view bytes) { return Encode(bytes, kUrl, false); }
 Result<std::string> FromBase64Url(std::string_view text) { return Decode(text, kUrlReverse, false); }
 

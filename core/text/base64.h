@@ -9,6 +9,8 @@ namespace skerry::text {
 
 std::string Base64(std::string_view bytes);                 // padded
 Result<std::string> FromBase64(std::string_view text);      // kBadRequest: "illegal base64 data at input byte N"
+// Where Go's decoder gives up on standard base64 (it skips line breaks); npos = it does not.
+std::size_t Base64ProblemAt(std::string_view text);
 std::string Base64Url(std::string_view bytes);              // URL alphabet, no padding
 Result<std::string> FromBase64Url(std::string_view text);   // without padding
 std::string Hex(std::string_view bytes);                    // lower case

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/base/strings.h"
+#include "core/text/base64.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/go_value.h"
 
@@ -28,35 +29,9 @@ Problem CheckScalar(const Value& value, std::string_view kind, std::string_view 
   return {};
 }
 
-// Position of the first byte that standard base64 refuses; npos when it is fine.
-std::size_t Base64Problem(std::string_view text) {
-  std::string clean;
-  std::vector<std::size_t> origin;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\n' || text[i] == '\r') continue;
-    clean += text[i];
-    origin.push_back(i);
-  }
-  const auto at = [&](std::size_t i) { return i < origin.size() ? origin[i] : text.size(); };
-  for (std::size_t i = 0; i < clean.size(); ++i) {
-    const char c = clean[i];
-    const bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
-    if (digit) continue;
-    if (c != '=' || i % 4 < 2) return at(i);
-    if (i % 4 == 2) {
-      if (i + 1 >= clean.size()) return text.size();
-      if (clean[i + 1] != '=') return at(i + 1);
-      return i + 2 < clean.size() ? at(i + 2) : std::string_view::npos;
-    }
-    return i + 1 < clean.size() ? at(i + 1) : std::string_view::npos;
-  }
-  // Go names the start of the incomplete group.
-  return clean.size() % 4 == 0 ? std::string_view::npos : clean.size() / 4 * 4 == 0 && clean.empty() ? std::string_view::npos : at(clean.size() / 4 * 4);
-}
-
 Problem CheckBytes(const Value& value) {
   if (value.is_string()) {
-    const std::size_t bad = Base64Problem(value.Str());
+    const std::size_t bad = text::Base64ProblemAt(value.Str());
     if (bad == std::string_view::npos) return {};
     return Cat("error decoding from json: illegal base64 data at input byte ", bad);
   }

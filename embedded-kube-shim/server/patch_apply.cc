@@ -32,11 +32,20 @@ void SortMembers(json::Value& object) {
 }
 
 // Upstream's patch library re-encodes the objects it opened with sorted members and leaves the others as they were; messages show that text.
-void SortAlong(json::Value& object, std::string_view pointer) {
+// A test opens everything below its path.
+void SortBelow(json::Value& value) {
+  SortMembers(value);
+  if (value.is_array())
+    for (auto& item : value.MutableItems()) SortBelow(item);
+  if (value.is_object())
+    for (auto& member : value.MutableMembers()) SortBelow(member.value);
+}
+
+void SortAlong(json::Value& object, std::string_view pointer, bool test = false) {
   SortMembers(object);
   json::Value* at = &object;
   const auto segments = Split(pointer, '/');
-  for (std::size_t i = 1; i + 1 < segments.size(); ++i) {
+  for (std::size_t i = 1; i + (test ? 0 : 1) < segments.size(); ++i) {
     json::Value* next = nullptr;
     if (at->is_object()) next = at->Find(segments[i]);
     else if (at->is_array())
@@ -45,6 +54,7 @@ void SortAlong(json::Value& object, std::string_view pointer) {
     SortMembers(*next);
     at = next;
   }
+  if (test) SortBelow(*at);
 }
 
 void SortMerged(json::Value& object, const json::Value& patch) {
@@ -135,7 +145,7 @@ Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const
   auto patched = json::ApplyPatch(live.Clone(), *patch, options);
   if (!patched) return std::unexpected(Rejected());
   for (const auto& operation : patch->Items()) {
-    SortAlong(*patched, operation["path"].Str());
+    SortAlong(*patched, operation["path"].Str(), operation["op"].Str() == "test");
     if (const auto* from = operation.Find("from")) SortAlong(*patched, from->Str());
   }
   return DecodePatched(target, std::move(*patched), validation, warnings);
