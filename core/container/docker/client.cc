@@ -50,7 +50,7 @@ Result<> Client::Negotiate(const Ctx& ctx) {
     body += piece;
     return body.size() < kAnswerLimit;
   }));
-  if (response.status != 200) return std::unexpected(Refused(response.status, body, "container engine"));
+  if (response.status != 200) return std::unexpected(Refused(response.status, response.refusal, "container engine"));
   json::Value answer;
   std::string error;
   if (!json::Value::Parse(body, &answer, &error)) return Fail(Code::kUnsupported, socket_ + " is no container engine: " + error);
@@ -64,16 +64,9 @@ Result<> Client::Negotiate(const Ctx& ctx) {
 Result<> Client::Stream(const Ctx& ctx, wire::Request request, const wire::Sink& sink) const {
   request.target = Cat("/v", version_, request.target);
   const std::string what = Cat("engine ", request.method, " ", request.target.substr(0, request.target.find('?')));
-  std::string refusal;
-  bool refused = false;
   TRY(const auto connection, Dial(ctx));
-  // Whether the body is an answer or an excuse is known from the status only, which arrives with the result: keep the start of it.
-  TRY(const auto response, wire::Exchange(ctx, connection, request, [&](std::string_view piece) {
-    if (refusal.size() < 4096) refusal += piece;
-    return sink(piece);
-  }));
-  refused = response.status >= 300 && response.status != 304;
-  if (refused) return std::unexpected(Refused(response.status, refusal, what));
+  TRY(const auto response, wire::Exchange(ctx, connection, request, sink));
+  if (response.status >= 300 && response.status != 304) return std::unexpected(Refused(response.status, response.refusal, what));
   return {};
 }
 
@@ -99,7 +92,7 @@ Result<Client::Hijacked> Client::Hijack(const Ctx& ctx, const std::string& path,
   TRY(auto connection, Dial(ctx));
   const wire::Request request{.method = "POST", .target = Cat("/v", version_, path), .headers = {{"Content-Type", "application/json"}, {"Connection", "Upgrade"}, {"Upgrade", "tcp"}}, .body = body != nullptr ? body->Dump() : std::string()};
   TRY(auto upgraded, wire::Upgrade(ctx, connection, request));
-  if (upgraded.response.status != 101 && upgraded.response.status != 200) return std::unexpected(Refused(upgraded.response.status, upgraded.early, "engine POST " + path.substr(0, path.find('?'))));
+  if (upgraded.response.status != 101 && upgraded.response.status != 200) return std::unexpected(Refused(upgraded.response.status, upgraded.response.refusal, "engine POST " + path.substr(0, path.find('?'))));
   return Hijacked{std::move(connection), std::move(upgraded.early)};
 }
 

@@ -279,6 +279,8 @@ ContainerStatus DecodeStatus(const json::Value& inspect) {
     out.state = State::kCreated;
     return out;
   }
+  // The engine takes both times in different places; a process that ends at once may end "before" it began.
+  out.finished = std::max(out.finished, out.started);
   out.state = status == "created" || status == "exited" || status == "dead" || status == "removing" ? State::kExited : State::kUnknown;
   out.exit_code = static_cast<int>(state["ExitCode"].Int());
   out.message = state["Error"].Str();

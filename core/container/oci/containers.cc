@@ -201,6 +201,7 @@ Result<> Driver::StartContainer(const Ctx& ctx, std::string_view id) {
 
 Result<> Driver::Watch(const std::shared_ptr<Container>& container) {
   const ContainerRecord record = Copy(*container);
+  if (watcher_ == nullptr) return {};   // stopping: the next start takes it up
   return watcher_->Add(record.monitor_pid, record.monitor_start, [this, container] { OnMonitorExit(container); });
 }
 

@@ -1,6 +1,8 @@
 #include "core/container/oci/download.h"
 
 #include <condition_variable>
+#include <cstring>
+#include <optional>
 #include <thread>
 
 #include "core/base/guarded.h"

@@ -4,6 +4,8 @@
 #include <sys/un.h>
 #include <termios.h>
 
+#include <cstring>
+
 #include "core/base/files.h"
 #include "core/base/strings.h"
 #include "core/container/oci/monitor.h"

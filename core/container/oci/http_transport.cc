@@ -5,6 +5,8 @@
 namespace skerry::container::oci {
 namespace {
 
+constexpr std::size_t kRefusalLimit = 64 << 10;
+
 class HttpTransport final : public Transport {
  public:
   Result<TransportResponse> Do(const Ctx& ctx, const TransportRequest& request, const Sink& sink) override {
@@ -14,13 +16,18 @@ class HttpTransport final : public Transport {
     for (const auto& [name, value] : request.headers) out.headers.push_back({name, value});
     out.body = request.body;
     out.max_redirects = 5;   // blobs live in object stores; credentials do not follow there
-    TRY(const auto answer, http::Client::Shared().Stream(
-                               ctx, out, [](const http::ClientResponse&) -> Result<> { return {}; },
-                               [&](std::string_view piece) -> Result<> {
-                                 if (!sink(piece)) return Fail(Code::kCancelled, "receiver stopped");
-                                 return {};
-                               }));
-    TransportResponse response{.status = answer.status};
+    TransportResponse response;
+    const auto on_head = [&](const http::ClientResponse& head) -> Result<> {
+      response.status = head.status;
+      return {};
+    };
+    const auto on_body = [&](std::string_view piece) -> Result<> {
+      if (response.status / 100 != 2) response.refusal.append(piece.substr(0, kRefusalLimit - std::min(kRefusalLimit, response.refusal.size())));
+      else if (!sink(piece)) return Fail(Code::kCancelled, "receiver stopped");
+      return {};
+    };
+    TRY(const auto answer, http::Client::Shared().Stream(ctx, out, on_head, on_body));
+    response.status = answer.status;
     for (const http::Header& h : answer.headers) response.headers[ToLower(h.name)] = h.value;
     return response;
   }

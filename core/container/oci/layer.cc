@@ -7,6 +7,10 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
 #include "core/base/files.h"
 #include "core/base/strings.h"
 #include "core/container/oci/tar_stream.h"

@@ -42,7 +42,7 @@ class PlainTransport final : public Transport {
       TRY(const auto connection, wire::DialTcp(ctx, url->host, url->port));
       TRY(auto response, wire::Exchange(ctx, connection, wire_request, sink));
       const bool redirect = response.status == 301 || response.status == 302 || response.status == 303 || response.status == 307 || response.status == 308;
-      if (!redirect || response.headers["location"].empty()) return TransportResponse{response.status, std::move(response.headers)};
+      if (!redirect || response.headers["location"].empty()) return TransportResponse{response.status, std::move(response.headers), std::move(response.refusal)};
       const std::string location = response.headers["location"];
       const std::string next = location.starts_with('/') ? Cat("http://", url->authority, location) : location;
       const auto target = ParseHttpUrl(next);

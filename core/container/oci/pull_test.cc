@@ -47,7 +47,7 @@ class FakeRegistry final : public Transport {
       if (!token_credentials.empty() && authorization != token_credentials) return Answer(401, R"({"details":"who are you"})", sink);
       return Answer(200, R"({"token":"T0"})", sink);
     }
-    if (wants_token && authorization != "Bearer T0") {
+    if (wants_token && (authorization != "Bearer T0" || (expires_once && path.find("/blobs/") != std::string::npos && std::exchange(expires_once, false)))) {
       TransportResponse response{401, {{"www-authenticate", R"(Bearer realm="https://auth.example/token",service="reg",scope="repository:a/b:pull")"}}};
       return response;
     }
@@ -57,6 +57,7 @@ class FakeRegistry final : public Transport {
   }
 
   static Result<TransportResponse> Answer(int status, const std::string& body, const Sink& sink) {
+    if (status != 200) return TransportResponse{status, {}, body};
     for (std::size_t at = 0; at < body.size(); at += 1000) {
       if (!sink(std::string_view(body).substr(at, 1000))) return Fail(Code::kCancelled, "stopped");
     }
@@ -71,7 +72,7 @@ class FakeRegistry final : public Transport {
   std::map<std::string, std::string> documents;
   std::vector<std::string> requests;
   std::string index_digest, blob_path, token_credentials;
-  bool wants_token = false;
+  bool wants_token = false, expires_once = false;
 };
 
 struct PullRig {
@@ -92,7 +93,7 @@ struct PullRig {
 TEST_CASE("a pull takes this machine's image out of a list, with a token, and a second one fetches no layer", "[root]") {
   if (::geteuid() != 0) return;
   PullRig rig;
-  rig.registry->wants_token = true;
+  rig.registry->wants_token = rig.registry->expires_once = true;
   const auto image = rig.images->Pull(Within(60), "reg.example/a/b:1", {}, {});
   INFO((image ? "" : image.error().message()));
   REQUIRE(image);
@@ -100,9 +101,9 @@ TEST_CASE("a pull takes this machine's image out of a list, with a token, and a 
   CHECK(image->digests == std::vector<std::string>{"reg.example/a/b@" + rig.registry->index_digest});
   CHECK(image->size_bytes == 200'000);
   CHECK(image->config.cmd == std::vector<std::string>{"x"});
-  CHECK(std::count(rig.registry->requests.begin(), rig.registry->requests.end(), "GET " + rig.registry->blob_path) == 1);
+  const auto fetched = std::count(rig.registry->requests.begin(), rig.registry->requests.end(), "GET " + rig.registry->blob_path);
   REQUIRE(rig.images->Pull(Within(60), "reg.example/a/b@" + rig.registry->index_digest, {}, {}));
-  CHECK(std::count(rig.registry->requests.begin(), rig.registry->requests.end(), "GET " + rig.registry->blob_path) == 1);
+  CHECK(std::count(rig.registry->requests.begin(), rig.registry->requests.end(), "GET " + rig.registry->blob_path) == fetched);
   CHECK(rig.images->Find("reg.example/a/b@" + rig.registry->index_digest)->id == image->id);
   REQUIRE(rig.images->Remove("reg.example/a/b:1"));
   CHECK(rig.images->List()->empty());
@@ -125,7 +126,11 @@ TEST_CASE("what a registry refuses or falsifies is told apart", "[root]") {
   blob = whole.substr(0, whole.size() / 2);
   CHECK(pull("reg.example/a/b:1", {.username = "u", .password = "p"}).error().code() == Code::kCorruption);
   CHECK(rig.images->List()->empty());
+  const std::string kept = rig.registry->blob_path;
   blob = whole;
+  auto node = rig.registry->documents.extract(kept);
+  CHECK(pull("reg.example/a/b:1", {.username = "u", .password = "p"}).error().code() == Code::kNotFound);   // not "no tar stream"
+  rig.registry->documents.insert(std::move(node));
   CHECK(pull("reg.example/a/b:1", {.username = "u", .password = "p"}));
   rig.registry->documents["/v2/a/b/manifests/other"] = R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":"sha256:0","platform":{"os":"linux","architecture":"s390x"}}]})";
   CHECK(pull("reg.example/a/b:other", {.username = "u", .password = "p"}).error().message().find("s390x") != std::string_view::npos);

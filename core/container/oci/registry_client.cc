@@ -114,10 +114,10 @@ RegistryClient::RegistryClient(Transport& transport, ImageReference reference, C
   if (!credentials_.registry_token.empty()) authorization_ = "Bearer " + credentials_.registry_token;
 }
 
-Error RegistryClient::Refused(const TransportResponse& response, const std::string& body) const {
+Error RegistryClient::Refused(const TransportResponse& response) const {
   json::Value value;
   std::string ignored, detail;
-  if (json::Value::Parse(body, &value, &ignored) && value["errors"].size() > 0) {
+  if (json::Value::Parse(response.refusal, &value, &ignored) && value["errors"].size() > 0) {
     const json::Value& first = value["errors"].Items()[0];
     detail = Cat(": ", first["code"].Str(), ": ", first["message"].Str());
   }
@@ -152,7 +152,7 @@ Result<std::string> RegistryClient::GetText(const Ctx& ctx, const std::string& p
       TRY_VOID(Authenticate(ctx, response->headers["www-authenticate"]));
       continue;
     }
-    if (response->status != 200) return std::unexpected(Refused(*response, body));
+    if (response->status != 200) return std::unexpected(Refused(*response));
     if (digest != nullptr) *digest = crypto::OciDigest(body);
     return body;
   }
@@ -187,7 +187,7 @@ Result<> RegistryClient::FetchToken(const Ctx& ctx, const std::map<std::string, 
     body += piece;
     return body.size() < (1 << 20);
   }));
-  if (response.status != 200) return std::unexpected(Refused(response, body));
+  if (response.status != 200) return std::unexpected(Refused(response));
   TRY(const json::Value answer, Parse(body, "token"));
   const std::string_view token = answer["token"].Str().empty() ? answer["access_token"].Str() : answer["token"].Str();
   if (token.empty()) return Fail(Code::kUnauthenticated, reference_.ToString() + ": token service gives no token");
@@ -224,8 +224,12 @@ Result<std::string> RegistryClient::FetchConfig(const Ctx& ctx, const Manifest::
 }
 
 Result<> RegistryClient::FetchBlob(const Ctx& ctx, const Manifest::Blob& blob, const Transport::Sink& sink) {
-  TRY(const auto response, Get(ctx, "/blobs/" + blob.digest, {}, sink));
-  if (response.status != 200) return std::unexpected(Refused(response, ""));
+  TRY(auto response, Get(ctx, "/blobs/" + blob.digest, {}, sink));
+  if (response.status == 401) {   // tokens live for minutes, large images take longer
+    TRY_VOID(Authenticate(ctx, response.headers["www-authenticate"]));
+    TRY(response, Get(ctx, "/blobs/" + blob.digest, {}, sink));
+  }
+  if (response.status != 200) return std::unexpected(Refused(response));
   return {};
 }
 

@@ -34,7 +34,7 @@ class RegistryClient {
   Result<std::string> GetText(const Ctx& ctx, const std::string& path, const std::vector<std::string>& accept, std::string* digest);
   Result<> Authenticate(const Ctx& ctx, const std::string& challenge);
   Result<> FetchToken(const Ctx& ctx, const std::map<std::string, std::string>& parameters);
-  Error Refused(const TransportResponse& response, const std::string& body) const;
+  Error Refused(const TransportResponse& response) const;
 
   Transport& transport_;
   const ImageReference reference_;

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <cstring>
+
 #include "core/base/files.h"
 #include "core/base/strings.h"
 

@@ -2,6 +2,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <optional>
+
 #include "core/container/oci/layer.h"
 #include "core/crypto/digest.h"
 

@@ -12,7 +12,7 @@
 namespace skerry::container::wire {
 namespace {
 
-constexpr std::size_t kHeadLimit = 64 << 10, kEarlyLimit = 64 << 10;
+constexpr std::size_t kHeadLimit = 64 << 10, kRefusalLimit = 64 << 10;
 
 Result<> FinishConnect(const Ctx& ctx, int fd) {
   pollfd one[1] = {{fd, POLLOUT, 0}};
@@ -127,6 +127,21 @@ class Connection {
   std::string buffer_;
 };
 
+Result<> ReadBody(Connection& connection, Response& response, const Sink& sink) {
+  if (EqualsIgnoreCase(response.headers["transfer-encoding"], "chunked")) return connection.Chunks(sink);
+  const std::string& text = response.headers["content-length"];
+  const auto length = ParseInt(text);
+  if (!text.empty() && (!length || *length < 0)) return Fail(Code::kUnavailable, "malformed Content-Length");
+  return connection.Body(length.value_or(-1), sink);
+}
+
+Sink Keep(std::string& into) {
+  return [&into](std::string_view piece) {
+    into.append(piece.substr(0, kRefusalLimit - std::min(kRefusalLimit, into.size())));
+    return true;
+  };
+}
+
 bool HasBreak(std::string_view text) { return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos; }
 
 Result<> SendRequest(Connection& connection, const Request& request, bool close) {
@@ -199,14 +214,9 @@ Result<Response> Exchange(const Ctx& ctx, const UniqueFd& fd, const Request& req
     TRY(response, connection.Head());
   } while (response.status / 100 == 1);
   if (request.method == "HEAD" || response.status == 204 || response.status == 304) return response;
-  if (EqualsIgnoreCase(response.headers["transfer-encoding"], "chunked")) {
-    TRY_VOID(connection.Chunks(sink));
-    return response;
-  }
-  const std::string& text = response.headers["content-length"];
-  const auto length = ParseInt(text);
-  if (!text.empty() && (!length || *length < 0)) return Fail(Code::kUnavailable, "malformed Content-Length");
-  TRY_VOID(connection.Body(length.value_or(-1), sink));
+  std::string refusal;
+  TRY_VOID(ReadBody(connection, response, response.status / 100 == 2 ? sink : Keep(refusal)));
+  response.refusal = std::move(refusal);
   return response;
 }
 
@@ -219,13 +229,9 @@ Result<Upgraded> Upgrade(const Ctx& ctx, const UniqueFd& fd, const Request& requ
     out.early = connection.TakeBuffer();
     return out;
   }
-  const auto length = ParseInt(out.response.headers["content-length"]);
-  const Sink sink = [&](std::string_view piece) {
-    out.early += piece;
-    return out.early.size() < kEarlyLimit;
-  };
-  if (EqualsIgnoreCase(out.response.headers["transfer-encoding"], "chunked")) TRY_VOID(connection.Chunks(sink));
-  else if (length && *length > 0) TRY_VOID(connection.Body(*length, sink));
+  std::string refusal;
+  TRY_VOID(ReadBody(connection, out.response, Keep(refusal)));
+  out.response.refusal = std::move(refusal);
   return out;
 }
 

@@ -21,20 +21,21 @@ struct Request {
 struct Response {
   int status = 0;
   std::map<std::string, std::string> headers;     // lower-case names; of a repeated one the last
+  std::string refusal;                            // up to 64 KiB of the body when the status is not 2xx
 };
 using Sink = std::function<bool(std::string_view piece)>;   // false stops: kCancelled
 
 Result<UniqueFd> DialUnix(const Ctx& ctx, const std::string& path);
 Result<UniqueFd> DialTcp(const Ctx& ctx, const std::string& host, const std::string& port);   // resolves with the system's resolver
 
-// One request on a fresh connection, which is closed afterwards. Errors: kUnavailable (cut off, not HTTP), kTooLarge (head over
+// One request on a fresh connection, which is closed afterwards. `sink` gets the body of a 2xx. Errors: kUnavailable (cut off, not HTTP), kTooLarge (head over
 // 64 KiB), kTimeout, kCancelled.
 Result<Response> Exchange(const Ctx& ctx, const UniqueFd& connection, const Request& request, const Sink& sink);
 
 // A request that turns the connection into a byte stream (101, or 200 from old daemons). `early` is what came behind the head.
 struct Upgraded {
   Response response;
-  std::string early;                              // with another status: the body, up to 64 KiB
+  std::string early;                              // empty with another status
 };
 Result<Upgraded> Upgrade(const Ctx& ctx, const UniqueFd& connection, const Request& request);
 

@@ -56,7 +56,10 @@ TEST_CASE("responses are read the same however they are cut into pieces") {
     CHECK(fixed.body == "hello");
     CHECK(fixed.response->headers.at("x-a") == "1");
     CHECK(Play("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nT: 1\r\n\r\n", step).body == "abc0123456789");
-    CHECK(Play("HTTP/1.0 404 Not Found\r\n\r\ntill the end", step).body == "till the end");
+    const auto refused = Play("HTTP/1.0 404 Not Found\r\n\r\ntill the end", step);
+    CHECK(refused.body.empty());
+    CHECK(refused.response->refusal == "till the end");
+    CHECK(Play("HTTP/1.0 200 OK\r\n\r\ntill the end", step).body == "till the end");
   }
 }
 
