@@ -178,7 +178,7 @@ class ApplianceImpl final : public Appliance {
       tls.client_ca_pem += "\n" + more;
     }
     tls.client_auth = net::ClientAuth::kRequest;
-    tls.alpn = {"http/1.1"};
+    tls.alpn = {"h2", "http/1.1"};
     TRY(std::shared_ptr<net::TlsServerContext> context, net::TlsServerContext::Create(std::move(tls)));
     http::ServerOptions server;
     server.shards = &shards_;

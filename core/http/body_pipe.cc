@@ -8,7 +8,7 @@ Result<std::size_t> BodyPipe::Read(const Ctx& ctx, std::span<std::byte> into) {
   std::size_t n = 0;
   {
     std::unique_lock lock(mutex_);
-    if (!std::exchange(wanted_, true)) wake_->Notify();
+    if (!std::exchange(wanted_, true)) wake_();
     const auto ready = [this] { return taken_ < bytes_.size() || ended_ || failed_; };
     bool in_time = true;
     if (ctx.deadline == std::chrono::steady_clock::time_point::max()) {   // far deadlines overflow inside wait_until
@@ -26,7 +26,7 @@ Result<std::size_t> BodyPipe::Read(const Ctx& ctx, std::span<std::byte> into) {
       taken_ = 0;
     }
   }
-  if (n > 0) wake_->Notify();
+  if (n > 0) wake_();
   return n;
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
 #include "core/http/message.h"
-#include "core/net/event.h"
 
 namespace skerry::http {
 
@@ -14,8 +14,8 @@ namespace skerry::http {
 class BodyPipe final : public BodyReader {
  public:
   static constexpr std::size_t kCapacity = 256 << 10;
-  // `wake` is notified when room appears, and once when the first byte is asked for.
-  explicit BodyPipe(std::shared_ptr<net::Event> wake) : wake_(std::move(wake)) {}
+  // `wake` is called (any thread) when room appears, and once when the first byte is asked for.
+  explicit BodyPipe(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   Result<std::size_t> Read(const Ctx& ctx, std::span<std::byte> into) override;
 
@@ -27,7 +27,7 @@ class BodyPipe final : public BodyReader {
   void Fail(Error error);                  // what is buffered is dropped; first reason wins
 
  private:
-  const std::shared_ptr<net::Event> wake_;
+  const std::function<void()> wake_;
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::string bytes_;                // guarded

@@ -310,6 +310,8 @@ struct Client::Impl {
 
 Client::Client() : impl_(std::make_unique<Impl>()) {}
 Client::~Client() = default;
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
 
 Client& Client::Shared() {
   static Client client;

@@ -45,6 +45,8 @@ class Client {
  public:
   Client();
   ~Client();   // no call may be running
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
 
   // One exchange; any status is a success. Errors: kTimeout, kCancelled, kUnavailable (no connection, cut off), kUnauthenticated (server
   // certificate), kInvalid (URL, PEM), kTooLarge, kUnsupported (no libcurl on this machine), or what a callback answered.

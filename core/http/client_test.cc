@@ -150,9 +150,9 @@ TEST_CASE("the client verifies servers, presents its certificate and can dial el
 }
 
 TEST_CASE("the client ends at its deadline, at a stop and at a refused connection", "[http]") {
-  TestServer t(Listening());
-  std::promise<void> gate;
+  std::promise<void> gate;   // outlives the server, whose workers wait for it
   auto open = gate.get_future().share();
+  TestServer t(Listening());
   t.handler.on_worker = [&](const Ctx&, std::shared_ptr<const Request>, ReplyFn done) {
     open.wait();
     done(Text("late"));

@@ -249,7 +249,7 @@ net::Task<void> H1Connection::ServeBytes(std::shared_ptr<Request> request, std::
   const Ctx ctx(gone_.get_token());
   Reply reply = handler.OnShard(ctx, *request);
   if (std::holds_alternative<NeedsWorker>(reply)) {
-    const auto slot = std::make_shared<ReplySlot>(wake_);
+    const auto slot = std::make_shared<ReplySlot>(Waker());
     CallWorker(*core_, BodyPolicy::Mode::kBytes, gone_.get_token(), request, slot);
     auto answer = co_await AwaitReply(slot);
     if (!answer) co_return;
@@ -303,10 +303,10 @@ net::Task<Result<void>> H1Connection::MovePiece(BodyPipe* pipe, ChunkedDecoder* 
 }
 
 net::Task<void> H1Connection::ServeReader(std::shared_ptr<Request> request, std::int64_t limit) {
-  const auto pipe = std::make_shared<BodyPipe>(wake_);
+  const auto pipe = std::make_shared<BodyPipe>(Waker());
   request->reader = pipe;
   if (body_done_) pipe->End();
-  const auto slot = std::make_shared<ReplySlot>(wake_);
+  const auto slot = std::make_shared<ReplySlot>(Waker());
   CallWorker(*core_, BodyPolicy::Mode::kReader, gone_.get_token(), request, slot);
   ChunkedDecoder decoder;
   read_timed_out_ = false;

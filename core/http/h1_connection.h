@@ -25,6 +25,9 @@ class H1Connection final : public Stoppable, public std::enable_shared_from_this
   using TimePoint = net::Stream::TimePoint;
   static constexpr std::size_t kMaxBuffer = kMaxHead;
 
+  std::function<void()> Waker() const {
+    return [wake = wake_] { wake->Notify(); };
+  }
   // Reading.
   std::string_view buffered() const { return std::string_view(in_).substr(taken_, filled_ - taken_); }
   void Consume(std::size_t n) { taken_ += n; }

@@ -141,7 +141,7 @@ std::optional<std::size_t> FindHeadEnd(std::string_view bytes, std::size_t from)
   return end + 4;
 }
 
-static std::expected<void, HeadFault> SplitTarget(Request& out) {
+std::expected<void, HeadFault> SplitTarget(Request& out) {
   const auto question = out.target.find('?');
   const std::string_view raw = std::string_view(out.target).substr(0, question);
   if (!raw.contains('%')) {

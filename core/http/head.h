@@ -33,6 +33,9 @@ std::optional<std::size_t> FindHeadEnd(std::string_view bytes, std::size_t from 
 // `head` ends with the empty line. Fills method, target, path, query and headers of `out`.
 std::expected<Framing, HeadFault> ParseRequestHead(std::string_view head, Request& out);
 
+// Fills path and query from target (origin form).
+std::expected<void, HeadFault> SplitTarget(Request& out);
+
 struct ResponseHead {
   int status = 0;
   std::string reason;

@@ -18,7 +18,11 @@ net::Task<void> ServeAccepted(std::shared_ptr<Server::Core> core, std::size_t sh
     if (!tls) co_return;
     stream = std::move(*tls);
   }
-  co_await ServeHttp1(core, shard, std::move(stream));
+  if (stream->info().alpn == "h2") {
+    co_await ServeHttp2(core, shard, std::move(stream));
+  } else {
+    co_await ServeHttp1(core, shard, std::move(stream));
+  }
 }
 
 net::Task<void> Counted(std::shared_ptr<Server::Core> core, std::size_t shard, std::unique_ptr<net::Stream> stream) {

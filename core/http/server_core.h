@@ -56,14 +56,14 @@ class OpenConnection {
 // Where a handler's thread leaves its reply. Outlives the connection when the client goes away first.
 class ReplySlot {
  public:
-  explicit ReplySlot(std::shared_ptr<net::Event> wake) : wake_(std::move(wake)) {}
+  explicit ReplySlot(std::function<void()> wake) : wake_(std::move(wake)) {}
   void Put(Reply reply) {
     {
       std::lock_guard lock(mutex_);
       if (reply_ || taken_) return;
       reply_.emplace(std::move(reply));
     }
-    wake_->Notify();
+    wake_();
   }
   std::optional<Reply> Take() {
     std::lock_guard lock(mutex_);
@@ -73,7 +73,7 @@ class ReplySlot {
   }
 
  private:
-  const std::shared_ptr<net::Event> wake_;
+  const std::function<void()> wake_;
   std::mutex mutex_;
   std::optional<Reply> reply_;   // guarded
   bool taken_ = false;           // guarded
@@ -87,6 +87,7 @@ Response PlainReply(int status, std::string_view why);
 std::string_view HttpDate();                       // now, cached per thread and second
 bool IsServersHeader(std::string_view name);       // set by the server alone: a handler's value is dropped
 
+net::Task<void> ServeHttp2(std::shared_ptr<Server::Core> core, std::size_t shard, std::unique_ptr<net::Stream> stream);
 net::Task<void> ServeHttp1(std::shared_ptr<Server::Core> core, std::size_t shard, std::unique_ptr<net::Stream> stream);
 
 }  // namespace skerry::http

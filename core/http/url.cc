@@ -111,6 +111,7 @@ Result<Url> ParseUrl(std::string_view text) {
     const auto end = authority.find(']');
     if (end == std::string_view::npos) return bad("missing ]");
     out.host = ToLower(authority.substr(1, end - 1));
+    if (!out.host.contains(':') || out.host.find_first_not_of("0123456789abcdef:.") != std::string::npos) return bad("malformed IPv6 address");
     port = authority.substr(end + 1);
     if (!port.empty() && port.front() != ':') return bad("junk after ]");
     if (!port.empty()) port.remove_prefix(1);
@@ -120,6 +121,7 @@ Result<Url> ParseUrl(std::string_view text) {
     if (separator != std::string_view::npos) port = authority.substr(separator + 1);
   }
   if (out.host.empty()) return bad("missing host");
+  if (out.host.find_first_of("[]<>\"\\^`{|}") != std::string::npos) return bad("malformed host");
   if (!port.empty()) {
     const auto number = ParseUint(port);
     if (!number || *number == 0 || *number > 65535) return bad("invalid port");

@@ -13,6 +13,7 @@
 #include "core/text/selector.h"
 #include "core/text/yaml.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/targets_http.h"
 
 namespace skerry::fuzz {
 namespace {
@@ -215,6 +216,8 @@ const std::vector<Target>& Targets() {
   static const bool complete = [] {
     auto network = NetworkTargets();
     for (Target& t : network) targets.push_back(std::move(t));
+    auto http = HttpTargets();
+    for (Target& t : http) targets.push_back(std::move(t));
     return true;
   }();
   static_cast<void>(complete);

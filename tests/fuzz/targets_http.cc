@@ -1,0 +1,131 @@
+#include "core/base/strings.h"
+#include "core/http/chunked.h"
+#include "core/http/head.h"
+#include "core/http/spdy_frame.h"
+#include "core/http/url.h"
+#include "core/http/websocket.h"
+#include "tests/fuzz/targets_http.h"
+
+namespace skerry::fuzz {
+namespace {
+
+std::string_view Text(const std::uint8_t* data, std::size_t size) { return {reinterpret_cast<const char*>(data), size}; }
+
+int FuzzHead(const std::uint8_t* data, std::size_t size) {
+  const std::string head = Cat(Text(data, size), "\r\n\r\n");
+  http::Request r;
+  const auto framing = http::ParseRequestHead(head, r);
+  const auto response = http::ParseResponseHead(head, "GET");
+  Require(!framing || !response, "a head is a request and a response");
+  if (!framing) return response ? 1 : 0;
+  Require(r.target.starts_with('/') || r.target == "*", "a target without a path");
+  Require(!r.path.contains('\0'), "a zero byte in the path");
+  Require(framing->length >= 0, "a negative length");
+  std::string again = Cat(r.method, " ", r.target, framing->http10 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
+  for (const auto& h : r.headers) {
+    Require(h.value.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos, "a line break in a value");
+    http::AppendHeader(again, h.name, h.value);
+  }
+  again += "\r\n";
+  Require(http::FindHeadEnd(again) == again.size(), "the head ends elsewhere when printed");
+  http::Request second;
+  const auto reread = http::ParseRequestHead(again, second);
+  Require(reread && reread->body == framing->body && reread->length == framing->length && reread->keep_alive == framing->keep_alive, "framed differently");
+  Require(second.path == r.path && second.headers.size() == r.headers.size(), "read differently");
+  return 1;
+}
+
+struct Decoded {
+  std::string body;
+  std::size_t used = 0;
+  bool done = false, failed = false;
+};
+
+Decoded Decode(std::string_view wire, std::size_t piece) {
+  http::ChunkedDecoder decoder;
+  Decoded out;
+  std::string pending;
+  for (std::size_t at = 0; at < wire.size() && !out.done && !out.failed; at += piece) {
+    pending += wire.substr(at, piece);
+    for (;;) {
+      const auto step = decoder.Next(pending);
+      out.failed = !step;
+      if (out.failed) break;
+      out.body += step->data;
+      out.used += step->consumed;
+      out.done = step->done;
+      pending.erase(0, step->consumed);
+      if (out.done || step->consumed == 0) break;
+    }
+  }
+  return out;
+}
+
+int FuzzChunked(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const auto wire = Text(data + 1, size - 1);
+  const Decoded whole = Decode(wire, std::max<std::size_t>(wire.size(), 1)), cut = Decode(wire, 1 + data[0] % 17);
+  Require(whole.done == cut.done && whole.failed == cut.failed, "the cut decides over the end");
+  if (!whole.failed) Require(whole.body == cut.body && whole.used == cut.used, "the cut decides over the body");
+  return whole.done ? 1 : 0;
+}
+
+int FuzzWebSocketHead(const std::uint8_t* data, std::size_t size) {
+  const auto wire = Text(data, size);
+  const auto head = http::ParseFrameHead(wire);
+  if (!head || !*head) return 0;
+  std::string printed;
+  http::AppendFrameHead(printed, (*head)->opcode, (*head)->fin, (*head)->length, (*head)->masked ? std::optional((*head)->mask) : std::nullopt);
+  Require(wire.starts_with(printed) && printed.size() == (*head)->size, "a frame head prints differently");
+  return 1;
+}
+
+int FuzzSpdyHeaders(const std::uint8_t* data, std::size_t size) {
+  // First as plain text that was compressed honestly but damaged, then as it is.
+  http::spdy::HeaderCoder compress(http::spdy::HeaderCoder::Direction::kCompress), decompress(http::spdy::HeaderCoder::Direction::kDecompress),
+      raw(http::spdy::HeaderCoder::Direction::kDecompress);
+  static_cast<void>(raw.Decompress(Text(data, size)));
+  http::Headers headers;
+  for (const auto piece : Split(Text(data, size), '\n')) {
+    const auto colon = piece.find(':');
+    if (colon == 0 || colon == std::string_view::npos || piece.contains('\0')) continue;
+    headers.push_back({ToLower(piece.substr(0, colon)), std::string(piece.substr(colon + 1))});
+  }
+  const auto back = decompress.Decompress(compress.Compress(headers));
+  if (!back) return 0;
+  Require(back->size() == headers.size(), "headers got lost");
+  for (const auto& h : headers) Require(http::Get(*back, h.name) == http::Get(headers, h.name), "a header changed");
+  return 1;
+}
+
+int FuzzUrl(const std::uint8_t* data, std::size_t size) {
+  const auto text = Text(data, size);
+  if (const auto decoded = http::PercentDecode(text)) {
+    Require(http::PercentDecode(http::EscapeSegment(*decoded)) == *decoded, "a segment does not survive escaping");
+  }
+  const auto query = http::ParseQuery(text);
+  const auto again = http::ParseQuery(http::EncodeQuery(query));
+  Require(std::equal(query.begin(), query.end(), again.begin(), again.end(), [](const auto& a, const auto& b) { return a.key == b.key && a.value == b.value; }),
+          "a query does not survive encoding");
+  const auto url = http::ParseUrl(text);
+  if (!url) return 0;
+  const std::string host = url->host.contains(':') ? Cat("[", url->host, "]") : url->host;
+  const auto second = http::ParseUrl(Cat(url->scheme, "://", host, ":", url->PortOrDefault(), url->Target()));
+  Require(second && second->host == url->host && second->Target() == url->Target(), "a URL is read differently");
+  return 1;
+}
+
+}  // namespace
+
+std::vector<Target> HttpTargets() {
+  const std::string get = "GET /a%20b?x=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nConnection: keep-alive, close\r\nExpect: 100-continue";
+  return {
+      {"http_head", FuzzHead, {get, "PUT http://[::1]:80/p HTTP/1.0", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b"},
+       {"\r\n", "\n", "\r", ": ", "Host: ", "Content-Length: ", "Transfer-Encoding: chunked", "HTTP/1.1", "HTTP/1.0", "%00", "%", "http://", " ", "\t", "\0", "18446744073709551616"}},
+      {"http_chunked", FuzzChunked, {"\x03" "5;e=1\r\nhello\r\n0\r\nT: x\r\n\r\n", "\x01" "a\r\n0123456789\r\n0\r\n\r\nmore"}, {"\r\n", "\n", "0\r\n", "0\r\n\r\n", ";", "f", "FFFFFFFF", "1\r\nx\r\n"}},
+      {"websocket", FuzzWebSocketHead, {std::string("\x82\x05", 2), std::string("\x81\xfe\x01\x00wxyz", 8), std::string("\x89\x80wxyz", 6)}, {"\x7e", "\x7f", "\xff", std::string("\0\0\0\0", 4)}},
+      {"spdy", FuzzSpdyHeaders, {"streamtype:data\nport:80\nport:81", "a:"}, {"\n", ":", "streamtype", std::string("\0", 1), "\x78\xbb"}},
+      {"url", FuzzUrl, {"https://u:p@Example.com:8443/a%2Fb?x=1&y#z", "http://[::1]/", "a=b&c=%41+d"}, {"%", "%2", "%2F", "://", "[", "]", ":", "@", "/", "?", "#", "&", "=", "+", "65536"}}};
+}
+
+}  // namespace skerry::fuzz

@@ -1,0 +1,6 @@
+#pragma once
+#include "tests/fuzz/fuzz.h"
+
+namespace skerry::fuzz {
+std::vector<Target> HttpTargets();
+}
