@@ -14,6 +14,9 @@ using json::Value;
 std::string_view ImageTag(std::string_view image) {
   // What is no image reference has no tag.
   if (image.size() > 255 || image.empty() || image.find_first_of(" \t\r\n") != image.npos || image.find('@') != image.npos) return "";
+  const std::string_view path = image.substr(image.find('/') == image.npos ? 0 : image.find('/') + 1);
+  const std::string_view repository = path.substr(0, path.find(':'));
+  if (std::any_of(repository.begin(), repository.end(), [](char c) { return c >= 'A' && c <= 'Z'; })) return "";
   const auto slash = image.rfind('/');
   const auto colon = image.rfind(':');
   if (colon == image.npos || (slash != image.npos && colon < slash)) return "latest";

@@ -33,10 +33,6 @@ void PriorityLevelDefaults(Value& spec) {
   if (type == "Exempt" && spec["exempt"].is_null()) spec.Set("exempt") = Value::Object();
 }
 
-void LimitResponseDefaults(Value& response) {
-  if (response["type"].Str() == "Queue" && response["queuing"].is_null()) response.Set("queuing") = Value::Object();
-}
-
 void DeviceRequestDefaults(Value& request) {
   SetIfLacking(request, "allocationMode", "ExactCount");
   if (request["allocationMode"].Str() == "ExactCount" && request["count"].Int() == 0) request.Set("count") = 1;
@@ -60,7 +56,6 @@ std::span<const NamedRule> OtherRules() {
       {"io.k8s.api.networking.v1.NetworkPolicySpec", NetworkPolicyDefaults},
       {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", CrdNamesDefaults},
       {"io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec", PriorityLevelDefaults},
-      {"io.k8s.api.flowcontrol.v1.LimitResponse", LimitResponseDefaults},
       {"io.k8s.api.resource.v1.ExactDeviceRequest", DeviceRequestDefaults},
       {"io.k8s.api.resource.v1.DeviceSubRequest", DeviceRequestDefaults},
   };

@@ -12,8 +12,8 @@ void DeploymentStrategyDefaults(Value& spec) {
   SetIfLacking(strategy, "type", "RollingUpdate");
   if (strategy["type"].Str() != "RollingUpdate") return;
   Value& rolling = strategy.Set("rollingUpdate");
-  SetIfLacking(rolling, "maxUnavailable", "25%");
-  SetIfLacking(rolling, "maxSurge", "25%");
+  if (rolling["maxUnavailable"].is_null()) rolling.Set("maxUnavailable") = "25%";
+  if (rolling["maxSurge"].is_null()) rolling.Set("maxSurge") = "25%";
 }
 
 void DaemonSetDefaults(Value& spec) {
@@ -21,8 +21,8 @@ void DaemonSetDefaults(Value& spec) {
   SetIfLacking(strategy, "type", "RollingUpdate");
   if (strategy["type"].Str() != "RollingUpdate") return;
   Value& rolling = strategy.Set("rollingUpdate");
-  SetIfLacking(rolling, "maxUnavailable", 1);
-  SetIfLacking(rolling, "maxSurge", 0);
+  if (rolling["maxUnavailable"].is_null()) rolling.Set("maxUnavailable") = 1;
+  if (rolling["maxSurge"].is_null()) rolling.Set("maxSurge") = 0;
 }
 
 void StatefulSetDefaults(Value& spec) {

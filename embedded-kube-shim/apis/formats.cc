@@ -80,6 +80,13 @@ Messages Dns1123Subdomain(std::string_view s) {
   return out;
 }
 
+Messages Dns1123SubdomainContent(std::string_view s) {
+  Messages out;
+  if (s.size() > 253) out.push_back(MaxBytes(253));
+  if (!SubdomainShape(s)) out.push_back(SubdomainText());
+  return out;
+}
+
 Messages Dns1123SubdomainUnderscore(std::string_view s) {
   Messages out;
   if (s.size() > 253) out.push_back(MaxLen(253));
@@ -255,7 +262,7 @@ Check Find(std::string_view name) {
   struct Row { std::string_view name; Check check; };
   static constexpr Row kRows[] = {
       {"dns1123label", Dns1123Label}, {"dns1123subdomain", Dns1123Subdomain}, {"dns1123subdomain-underscore", Dns1123SubdomainUnderscore},
-      {"dns1123subdomain-content", Dns1123Subdomain}, {"dns1035label", Dns1035Label}, {"wildcard-dns1123subdomain", WildcardDns1123Subdomain},
+      {"dns1123subdomain-content", Dns1123SubdomainContent}, {"dns1035label", Dns1035Label}, {"wildcard-dns1123subdomain", WildcardDns1123Subdomain},
       {"labelkey", QualifiedName}, {"qualifiedname", QualifiedName}, {"labelvalue", LabelValue}, {"cidentifier", CIdentifier}, {"portname", PortName},
       {"percent", Percent}, {"httpheadername", HttpHeaderName}, {"envvarname", EnvVarName}, {"configmapkey", ConfigMapKey}, {"decimal-integer", DecimalInteger},
       {"path-segment-name", PathSegmentName}, {"path-segment-prefix", PathSegmentPrefix}, {"sysctl", Sysctl}, {"condition-reason", ConditionReason},

@@ -10,6 +10,7 @@ using Messages = std::vector<std::string>;
 
 Messages Dns1123Label(std::string_view s);
 Messages Dns1123Subdomain(std::string_view s);
+Messages Dns1123SubdomainContent(std::string_view s);   // the same rule in newer words
 Messages Dns1123SubdomainUnderscore(std::string_view s);
 Messages Dns1035Label(std::string_view s);
 Messages WildcardDns1123Subdomain(std::string_view s);

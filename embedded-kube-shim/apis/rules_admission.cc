@@ -233,7 +233,7 @@ void CheckValidations(Run& run, const Node& spec) {
     const std::string_view text = Trim(message->Str());
     if (!message->Str().empty() && text.empty()) run.Invalid(message, "must be non-empty if specified");
     else if (text.find_first_of("\n\r") != text.npos) run.Invalid(message, "must not contain line breaks");
-    if (const Node reason = validation["reason"]; !reason->is_null()) run.Enum(reason, {"Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"});
+    if (const Node reason = validation["reason"]; !reason->is_null()) run.Enum(reason, {"Forbidden", "Invalid", "RequestEntityTooLarge"});
   }
   if (annotations.size() > 20) run.Invalid(annotations, "must not have more than 20 auditAnnotations");
   std::set<std::string> keys;

@@ -61,7 +61,8 @@ void CheckDomainPrefixedPath(Run& run, const Node& at) {
 
 void CheckIndexed(Run& run, const Node& spec) {
   const Node parallelism = spec["parallelism"], completions = spec["completions"], failed = spec["maxFailedIndexes"], per_index = spec["backoffLimitPerIndex"];
-  if (spec.Str("completionMode") != "Indexed") {
+  if (const std::string_view mode = spec.Str("completionMode"); mode != "Indexed") {
+    if (!spec["completionMode"]->is_null() && mode != "NonIndexed") return;
     if (!per_index->is_null()) run.Invalid(per_index, "requires indexed completion mode");
     if (!failed->is_null()) run.Invalid(failed, "requires indexed completion mode");
     return;
@@ -181,7 +182,7 @@ void CheckSelectorOfJob(Run& run, const Node& spec) {
   if (selector->is_null()) run.Required(selector);
   else CheckSelector(run, selector);
   // Upstream converts first: what cannot be a selector matches nothing it complains about.
-  if (!selector->is_null() && ParsesAsSelector(*selector) && !MatchesSelector(*selector, *labels)) run.Invalid(labels, RenderJson(labels.schema, *labels), "`selector` does not match template `labels`");
+  if (ParsesAsSelector(*selector) && !MatchesSelector(*selector, *labels)) run.Invalid(labels, RenderJson(labels.schema, *labels), "`selector` does not match template `labels`");
 }
 
 void CheckGenerated(Run& run, const Node& job) {
@@ -233,7 +234,11 @@ void JobUpdate(Run& run, const Node& job) {
         if (Value* containers = pod.Find(list); containers && containers->is_array())
           for (Value& container : containers->MutableItems()) container.Erase("resources");
     }
-  if (!SameValue(now, before)) run.Invalid(pod_template, RenderInternal(pod_template.schema, *pod_template), "field is immutable");
+  if (!SameValue(now, before)) {
+    // Of a suspended job only parts are compared, and the pod's spec alone is named.
+    const Node shown = suspended ? pod_template["spec"] : pod_template;
+    run.Invalid(shown, RenderInternal(shown.schema, *shown), "field is immutable");
+  }
   for (std::string_view field : {"completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"}) run.Immutable(spec[field]);
 }
 

@@ -195,7 +195,10 @@ void CheckResizePolicy(Run& run, const Node& policies, const Node& spec, const N
 
 void CheckRestartRules(Run& run, const Node& container, Kind kind) {
   const Node rules = container["restartPolicyRules"], policy = container["restartPolicy"];
-  if (rules.size() > 0 && policy->is_null()) run.Required(policy, "must specify restartPolicy when restart rules are used");
+  if (rules.size() > 0 && policy->is_null()) {
+    run.Required(policy, "must specify restartPolicy when restart rules are used");
+    if (kind == Kind::kInit) return;
+  }
   if (!policy->is_null()) {
     if (kind == Kind::kEphemeral) return;
     run.Enum(policy, {"Always", "Never", "OnFailure"});

@@ -239,7 +239,7 @@ void CheckCounters(Run& run, const Node& counters) {
 void CheckNodeChoice(Run& run, const Node& owner, std::initializer_list<std::string_view> fields, const std::string& required) {
   std::vector<std::string> set;
   for (std::string_view field : fields)
-    if (!owner[field]->is_null() && !(owner[field]->is_bool() && !owner[field]->Bool())) set.push_back(Cat("`", field, "`"));
+    if (!owner[field]->is_null() && !(owner[field]->is_bool() && !owner[field]->Bool()) && !(owner[field]->is_string() && owner[field]->Str().empty())) set.push_back(Cat("`", field, "`"));
   if (set.empty()) run.Required(owner, required);
   if (set.size() > 1) run.Invalid(owner, Quote(Cat("{", Join(set, ", "), "}")), Cat(required, ", but multiple fields are set"));
 }
@@ -269,6 +269,48 @@ void CheckConditions(Run& run, const Node& device) {
   if (binding.size() > 0 && failure.size() == 0) run.Invalid(failure, "bindingFailureConditions are required to use bindingConditions");
 }
 
+Quantity Amount(const Value& value) { return Quantity::Parse(value.Str("0")).value_or(Quantity()); }
+std::string Shown(const Quantity& quantity) { return Quote(quantity.Canonical()); }
+
+void CheckValidValues(Run& run, const Node& values, const Quantity& capacity, const Value& fallback) {
+  if (values.size() > 10) run.TooMany(values, 10);
+  std::set<std::int64_t> seen;
+  bool found = false;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Node at = values.At(i);
+    const Quantity value = Amount(*at);
+    if (i > 0 && value < Amount(values->Items()[i - 1])) run.Invalid(at, Shown(value), "values must be sorted in ascending order");
+    if (value > capacity) run.Invalid(at, Shown(value), Cat("option is larger than capacity value: ", capacity.Canonical()));
+    if (!seen.insert(value.Value()).second) run.Add(FieldErrorType::kDuplicate, at.path, Quote(std::to_string(value.Value())), "");
+    found |= value == Amount(fallback);
+  }
+  if (!found && !fallback.is_null()) run.Invalid(values, Shown(Amount(fallback)), "default value is not valid according to the requestPolicy");
+}
+
+void CheckValidRange(Run& run, const Node& range, const Quantity& capacity, const Value& fallback) {
+  const Node min = range["min"], max = range["max"], step = range["step"];
+  if (min->is_null()) return run.Required(min, "required when validRange is defined");
+  const Quantity low = Amount(*min), start = Amount(fallback);
+  if (low > capacity) run.Invalid(min, Shown(low), Cat("min is larger than capacity value: ", capacity.Canonical()));
+  if (!fallback.is_null() && start < low) run.Invalid(min, Shown(start), Cat("default is less than min: ", low.Canonical()));
+  const Quantity high = Amount(*max);
+  if (!max->is_null()) {
+    if (low > high) run.Invalid(max, Shown(low), Cat("min is larger than max: ", high.Canonical()));
+    if (high > capacity) run.Invalid(max, Shown(high), Cat("max is larger than capacity value: ", capacity.Canonical()));
+    if (!fallback.is_null() && start > high) run.Invalid(max, Shown(start), Cat("default is more than max: ", high.Canonical()));
+  }
+  if (step->is_null()) return;
+  const Quantity one = Amount(*step);
+  if (low + one > capacity) run.Invalid(step, Shown(one), Cat("one step ", (low + one).Canonical(), " is larger than capacity value: ", capacity.Canonical()));
+  if (one.Value() == 0) return;
+  const auto aligned = [&](const Quantity& value) {
+    if ((value.Value() - low.Value()) % one.Value() != 0)
+      run.Invalid(step, Shown(value), Cat("value is not a multiple of a given step (", one.Canonical(), ") from (", low.Canonical(), ")"));
+  };
+  if (!fallback.is_null()) aligned(start);
+  if (!max->is_null()) aligned(high);
+}
+
 void CheckCapacity(Run& run, const Node& device, const Node& capacity) {
   const Node policy = capacity["requestPolicy"];
   if (policy->is_null()) return;
@@ -279,7 +321,9 @@ void CheckCapacity(Run& run, const Node& device, const Node& capacity) {
     if (values.size() > 0) run.Required(fallback, "required when validValues is defined");
     else if (!range->is_null()) run.Required(fallback, "required when validRange is defined");
   }
-  if (!range->is_null() && range["min"]->is_null()) run.Required(range["min"], "required when validRange is defined");
+  const Quantity total = Amount((*capacity)["value"]);
+  if (values.size() > 0) CheckValidValues(run, values, total, *fallback);
+  if (!range->is_null()) CheckValidRange(run, range, total, *fallback);
 }
 
 void CheckDevice(Run& run, const Node& device, bool per_device) {

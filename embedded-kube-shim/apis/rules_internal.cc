@@ -62,6 +62,10 @@ const Layout* LayoutOf(std::string_view definition) {
       {"io.k8s.api.core.v1.PodSecurityContext",
        {"seLinuxOptions", "windowsOptions", "runAsUser", "runAsGroup", "runAsNonRoot", "supplementalGroups", "supplementalGroupsPolicy", "fsGroup", "fsGroupChangePolicy", "sysctls",
         "seccompProfile", "appArmorProfile", "seLinuxChangePolicy"}},
+      {"io.k8s.api.core.v1.PersistentVolumeSpec",
+       {"capacity", "gcePersistentDisk", "awsElasticBlockStore", "hostPath", "glusterfs", "nfs", "rbd", "quobyte", "iscsi", "flexVolume", "cinder", "cephfs", "fc", "flocker", "azureFile",
+        "vsphereVolume", "azureDisk", "photonPersistentDisk", "portworxVolume", "scaleIO", "local", "storageos", "csi", "accessModes", "claimRef", "persistentVolumeReclaimPolicy",
+        "storageClassName", "mountOptions", "volumeMode", "nodeAffinity", "volumeAttributesClassName"}},
   };
   for (const Layout& layout : layouts)
     if (layout.definition == definition) return &layout;
@@ -198,10 +202,10 @@ std::string InternalDiff(SchemaPtr schema, const Value& before, const Value& now
   const auto pick = [&](const Value& value) {
     Value all = Convert(schema, nullptr, value);
     if (only.empty()) return all;
-    Value some = Value::Object();
-    for (std::string_view name : only)
-      if (const Value* member = all.Find(GoName(name))) some.Set(GoName(name)) = member->Clone();
-    return some;
+    std::erase_if(all.MutableMembers(), [&](const json::Member& member) {
+      return std::none_of(only.begin(), only.end(), [&](std::string_view name) { return GoName(name) == member.key; });
+    });
+    return all;
   };
   Append(a, pick(before), 0);
   Append(b, pick(now), 0);

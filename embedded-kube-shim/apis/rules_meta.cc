@@ -193,7 +193,7 @@ void CheckGenericMeta(Run& run, const Node& meta) {
 
 std::span<const NamedCall> MetaCalls() {
   static constexpr NamedCall kCalls[] = {
-      {"MetaSubdomain", Meta<format::Dns1123Subdomain>}, {"MetaLabel", Meta<format::Dns1123Label>}, {"MetaAny", Meta<AnyName>},
+      {"MetaSubdomain", Meta<format::Dns1123Subdomain>}, {"MetaSubdomainContent", Meta<format::Dns1123SubdomainContent>}, {"MetaLabel", Meta<format::Dns1123Label>}, {"MetaAny", Meta<AnyName>},
       {"MetaPathSegment", Meta<format::PathSegmentName>}, {"MetaIp", Meta<format::IpCanonical>}, {"MetaUpdate", MetaUpdate},
       {"Selector", Selector}, {"Conditions", Conditions}, {"Labels", LabelMap},
   };

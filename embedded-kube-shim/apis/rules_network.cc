@@ -251,7 +251,8 @@ void Topologies(Run& run, const Node& topologies) {
       run.Format(expression["key"], format::QualifiedName);
       if (!keys.insert(std::string(expression.Str("key"))).second) run.Duplicate(expression["key"]);
     }
-    if (std::find(raw.begin(), raw.end(), expressions->Dump()) != raw.end()) run.Add(FieldErrorType::kDuplicate, expressions.path, "\"\"", "");
+    // Upstream compares with an empty term, too.
+    if (expressions.size() == 0 || std::find(raw.begin(), raw.end(), expressions->Dump()) != raw.end()) run.Add(FieldErrorType::kDuplicate, expressions.path, "\"\"", "");
     raw.push_back(expressions->Dump());
   }
 }
@@ -268,11 +269,11 @@ void VolumeAttachment(Run& run, const Node& spec) {
   constexpr const char* kOne = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
   if (inlined->is_null() && name->is_null()) run.Required(source, kOne);
   if (!inlined->is_null() && !name->is_null()) run.Forbidden(source, kOne);
-  if (!name->is_null()) {
+  else if (!name->is_null()) {
     if (name->Str().empty()) run.Required(name, "must specify non empty persistentVolumeName");
     run.Format(name, format::Dns1123Subdomain);
   }
-  if (!inlined->is_null()) CheckPersistentVolumeSpec(run, inlined, true);
+  else if (!inlined->is_null()) CheckPersistentVolumeSpec(run, inlined, true);
   run.Format(spec["nodeName"], format::Dns1123Subdomain);
 }
 

@@ -115,7 +115,8 @@ void FlowSchema(Run& run, const Node& object) {
   if (number <= 0) run.Invalid(precedence, "must be a positive value");
   if (number > 10000) run.Invalid(precedence, "must not be greater than 10000");
   if (number == 1 && object["metadata"].Str("name") != "exempt") run.Invalid(precedence, "only the schema named 'exempt' may have matchingPrecedence 1");
-  if (const Node method = spec["distinguisherMethod"]; !method->is_null()) run.Enum(method["type"], {"ByNamespace", "ByUser"});
+  if (const Node method = spec["distinguisherMethod"]; !method->is_null() && method.Str("type") != "ByNamespace" && method.Str("type") != "ByUser")
+    run.Add(FieldErrorType::kNotSupported, method.path + ".type", RenderInternal(method.schema, *method), "supported values: \"ByNamespace\", \"ByUser\"");
   const Node level = spec["priorityLevelConfiguration"]["name"];
   if (level->Str().empty()) run.Required(level, "must reference a priority level");
   else run.Format(level, format::Dns1123Subdomain);

@@ -97,8 +97,13 @@ void CheckPodUpdate(Run& run, const Node& pod) {
   CheckAnnotationUpdates(run, pod["metadata"]["annotations"]);
   if (!run.subresource.empty() && run.subresource != "ephemeralcontainers" && run.subresource != "resize") return;
   if (!run.subresource.empty()) return;
+  bool counted = true;
   for (std::string_view list : {"containers", "initContainers"})
-    if (spec[list].size() != spec[list].old->size()) run.Forbidden(spec[list], "pod updates may not add or remove containers");
+    if (spec[list].size() != spec[list].old->size()) {
+      run.Forbidden(spec[list], "pod updates may not add or remove containers");
+      counted = false;
+    }
+  if (!counted) return;
   const Node deadline = spec["activeDeadlineSeconds"];
   if (!deadline->is_null()) {
     if (!run.Range(deadline, 0, 2147483647)) return;

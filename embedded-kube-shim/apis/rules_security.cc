@@ -56,7 +56,7 @@ void CheckSeccomp(Run& run, const Node& profile) {
   const std::string_view type = profile.Str("type");
   const Node local = profile["localhostProfile"];
   if (type.empty()) return run.Required(profile["type"], "type is required when seccompProfile is set");
-  if (!run.Enum(profile["type"], {"Localhost", "RuntimeDefault", "Unconfined"})) return;
+  run.Enum(profile["type"], {"Localhost", "RuntimeDefault", "Unconfined"});
   if (type == "Localhost") {
     if (local->is_null()) run.Required(local, "must be set when seccomp type is Localhost");
     else run.Format(local, format::LocalDescendingPath);

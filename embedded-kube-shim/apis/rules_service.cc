@@ -127,7 +127,7 @@ void CheckTraffic(Run& run, const Node& spec) {
   if (!checks && health->Int() != 0) run.Invalid(health, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
   if (checks && health->Int() == 0 && run.updating()) run.Required(health);
   if (checks && health->Int() != 0) run.Range(health, 1, 65535);
-  if (type != "ExternalName") {
+  if (type == "ClusterIP" || type == "NodePort" || type == "LoadBalancer") {
     if (internal_policy->is_null()) run.Required(internal_policy);
     else run.Enum(internal_policy, {"Cluster", "Local"});
   }

@@ -295,7 +295,7 @@ void CheckPersistentVolumeSpec(Run& run, const Node& spec, bool is_inline) {
   }
   if (const Node affinity = spec["nodeAffinity"]; !affinity->is_null()) {
     if (is_inline) run.Forbidden(affinity, kInline);
-    if (affinity["required"]->is_null()) run.Required(affinity["required"], "must specify required node constraints");
+    else if (affinity["required"]->is_null()) run.Required(affinity["required"], "must specify required node constraints");
     else CheckNodeSelector(run, affinity["required"]);
   }
   CheckPersistentVolumeSources(run, spec);

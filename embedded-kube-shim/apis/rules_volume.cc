@@ -250,16 +250,16 @@ class Projection {
     if (!path.empty() && !paths_.emplace(path).second) run_.Invalid(volume_, Quote(shown), "conflicting duplicate paths");
   }
 
-  bool First(const Node& source, std::string_view kind) {
+  bool Has(const Node& source, std::string_view kind) {
     if (source[kind]->is_null()) return false;
-    if (++count_ > 1) run_.Forbidden(source[kind].path == "" ? source : source, "may not specify more than 1 volume type per source");
-    return count_ <= 1;
+    ++count_;
+    return true;
   }
 
   void One(const Node& source) {
     count_ = 0;
     for (std::string_view kind : {"secret", "configMap"}) {
-      if (!First(source, kind)) continue;
+      if (!Has(source, kind)) continue;
       const Node files = source[kind];
       if (files.Str("name").empty()) run_.Required(files["name"]);
       for (const Node& item : files["items"].Items()) {
@@ -267,13 +267,14 @@ class Projection {
         Path(item.Str("path"), files.Str("name"));
       }
     }
-    if (First(source, "downwardAPI"))
+    if (Has(source, "downwardAPI"))
       for (Node item : source["downwardAPI"]["items"].Items()) {
         item.path = source["downwardAPI"].path;
         CheckDownwardFile(run_, item);
         Path(item.Str("path"), item.Str("path"));
       }
-    if (First(source, "serviceAccountToken")) Token(source["serviceAccountToken"]);
+    if (Has(source, "serviceAccountToken")) Token(source["serviceAccountToken"]);
+    if (count_ > 1) run_.Forbidden(source, "may not specify more than 1 volume type per source");
   }
 
   void Token(const Node& token) {

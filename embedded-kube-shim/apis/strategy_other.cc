@@ -18,7 +18,8 @@ class JobStrategy final : public BuiltinStrategy {
   void PrepareForCreate(StrategyContext&, Value& job) const override {
     Value& spec = job.Set("spec");
     if (!spec.Find("manualSelector")) spec.Set("manualSelector") = false;
-    const bool shared = job.At({"metadata", "labels"}) == spec.At({"template", "metadata", "labels"});   // a job without labels has its pods'
+    // A job without labels of its own has its pods'.
+    const bool shared = job.At({"metadata", "labels"}).size() > 0 && job.At({"metadata", "labels"}) == spec.At({"template", "metadata", "labels"});
     if (spec["manualSelector"].Bool() || !spec["template"].is_object()) return;
     const std::string name(job.At({"metadata", "name"}).Str()), uid(job.At({"metadata", "uid"}).Str());
     Value& labels = spec.Set("template").Set("metadata").Set("labels");
@@ -28,6 +29,10 @@ class JobStrategy final : public BuiltinStrategy {
     SetLabelOnce(labels, "batch.kubernetes.io/controller-uid", uid);
     SetLabelOnce(spec.Set("selector").Set("matchLabels"), "batch.kubernetes.io/controller-uid", uid);
     if (shared) job.Set("metadata").Set("labels") = job.At({"spec", "template", "metadata", "labels"}).Clone();
+  }
+  void Canonicalize(Value& job) const override {
+    const Value& labels = job.At({"spec", "template", "metadata", "labels"});
+    if (job.At({"metadata", "labels"}).size() == 0 && labels.size() > 0) job.Set("metadata").Set("labels") = labels.Clone();
   }
 };
 

@@ -103,7 +103,7 @@ std::optional<Value> OfflineWriter::Create(std::string_view, const Value& step) 
   if (target->ns.empty()) metadata.Erase("namespace");
   else metadata.Set("namespace") = Value(target->ns);
   PlayAdmission(*target, object);
-  for (std::string_view field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"}) object.Set("metadata").Erase(field);
+  for (std::string_view field : {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"}) object.Set("metadata").Erase(field);
   Value& filled = object.Set("metadata");
   filled.Set("uid") = "11111111-2222-3333-4444-555555555555";
   filled.Set("creationTimestamp") = "2023-11-14T22:13:20Z";
@@ -117,6 +117,7 @@ std::optional<Value> OfflineWriter::Create(std::string_view, const Value& step) 
   kube::Validate(def, version, "", object, nullptr, errors);
   if (def.strategy) def.strategy->Validate(context, object, nullptr, errors);
   if (!errors.empty()) return kube::StatusObject(kube::InvalidObjectError(def, object.At({"metadata", "name"}).Str(), errors));
+  if (def.strategy) def.strategy->Canonicalize(object);
   kube::Canonicalize(version.schema, object);
   return object;
 }
