@@ -21,14 +21,14 @@ unit_tests() { # preset, tests...: a hang is a failure with a name
 }
 stage "layer lint" make --no-print-directory lint
 stage "build (dev)" make --no-print-directory dev
-stage "unit tests" unit_tests dev '~[slow]'
+stage "unit tests" unit_tests dev '~[slow]~[.]'
 stage "build (release)" make --no-print-directory build
 echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(strip -o /dev/stdout build/release/skerry | wc -c) bytes"
 tests=(tests/fault/test-store.sh tests/api/test-oracle.sh tests/e2e/test-sample.sh)
 if [ -n "${LONG:-}" ]; then
   stage "slow unit tests" unit_tests dev '[slow]'
   stage "build (asan)" make --no-print-directory asan
-  stage "unit tests (asan, ubsan)" unit_tests asan '~[slow]'
+  stage "unit tests (asan, ubsan)" unit_tests asan '~[slow]~[.]'
   tests=(tests/*/test-*.sh)
 fi
 for t in "${tests[@]}"; do stage "$t" "$t"; done
