@@ -17,6 +17,7 @@ set_up_host() {
   skerry=${SKERRY:-$PWD/build/release/skerry}
   ip link set lo up
   ip link add uplink type veth peer name outside
+  for link in uplink outside; do echo 1 >/proc/sys/net/ipv6/conf/$link/disable_ipv6; done   # its addresses would appear some time later
   ip link set outside up
   ip addr add 192.0.2.10/24 dev uplink
   ip link set uplink up
@@ -28,7 +29,7 @@ step() { echo "-- $*"; }
 fail() {
   echo "FAILED: $*" >&2
   [ ! -e "$work/log" ] || tail -30 "$work/log" >&2
-  kubectl get pods,events -A >&2 || true
+  [ ! -e "$KUBECONFIG" ] || kubectl get pods,events -A >&2 || true
   exit 1
 }
 

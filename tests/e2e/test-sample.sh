@@ -13,7 +13,7 @@ host_state() {
   ip -o addr 2>/dev/null | awk '{print "address", $2, $4}'
   ip route show table all
   cat /proc/sys/net/ipv4/ip_forward
-  awk '{print "mount", $5}' /proc/self/mountinfo
+  awk -v work="$work" 'index($5, work) == 1 || index($5, "/tmp/") != 1 {print "mount", $5}' /proc/self/mountinfo   # what others mount in /tmp is theirs
   ps -eo args= | grep -Ev '^(ps|grep|awk|sed|sort|bash|timeout|unshare|nft|ip|cat) ?' || true
   find /sys/fs/cgroup -type d -name 'pod*' | grep -F -f <(cat "$work"/uids 2>/dev/null || echo none) || true
   ls -d "$work/data" 2>/dev/null || true
