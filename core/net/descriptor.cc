@@ -139,6 +139,7 @@ Task<Result<std::size_t>> FdStream::Read(std::span<std::byte> into) {
   constexpr auto kRead = Descriptor::Direction::kRead;
   const auto descriptor = descriptor_;
   if (auto allowed = descriptor->Check(kRead); !allowed) co_return std::unexpected(std::move(allowed).error());
+  if (std::exchange(wait_first_, false)) CO_TRY_VOID(co_await descriptor->Wait(kRead));
   for (;;) {
     const ssize_t n = descriptor->ReadSome(into.data(), into.size());
     if (n >= 0) {

@@ -68,12 +68,14 @@ class FdStream final : public Stream {
   void Abort() noexcept override { descriptor_->Abort(); }
   const ConnectionInfo& info() const override { return info_; }
   bool Quiet() override { return descriptor_->Quiet(); }
+  void ExpectSilence() override { wait_first_ = true; }
 
   std::shared_ptr<Descriptor> TakeDescriptor() { return std::move(descriptor_); }   // the stream is unusable afterwards
 
  private:
   std::shared_ptr<Descriptor> descriptor_;
   const ConnectionInfo info_;
+  bool wait_first_ = false;
 };
 
 }  // namespace skerry::net

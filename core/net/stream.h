@@ -49,6 +49,8 @@ class Stream {
   // Writes `length` bytes of the file from `offset` (sendfile where the transport can). kCorruption: the file is shorter.
   virtual Task<Result<void>> WriteFile(int file, std::int64_t offset, std::int64_t length);
   virtual const ConnectionInfo& info() const;
+  // The next Read will have to wait: it need not look first. A hint; wrong ones cost nothing but time.
+  virtual void ExpectSilence() {}
   // False when something (bytes or the end) already waits to be read: a kept connection that is not quiet must not be used again.
   // True also when the transport cannot tell. Not while a Read runs.
   virtual bool Quiet() { return true; }

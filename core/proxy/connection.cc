@@ -93,6 +93,7 @@ net::Task<void> Connection::Run() {
     const bool have = co_await ReadRequest();
     if (!have) break;
     const Outcome outcome = co_await Serve();
+    served_ = true;
     if (back_) local_.GiveBuffer(std::move(back_));
     if (out_.capacity() > kSmallBody) std::string().swap(out_);
     route_ = nullptr;
@@ -124,6 +125,7 @@ net::Task<bool> Connection::ReadRequest() {
       }
     }
     if (idle_ && local_.draining) co_return false;
+    if (idle_ && served_) client_->ExpectSilence();   // it has just been answered
     const auto room = in_.Room(kFirstRoom / 2);
     const auto n = co_await client_->Read(room);
     if (!n && n.error().code() == Code::kTimeout && !idle_) {
@@ -257,6 +259,7 @@ net::Task<Connection::Outcome> Connection::Forward() {
       pump_.emplace();
       pump_->Spawn(local_.shard, PumpRequestBody());
     }
+    link_->ExpectSilence();
     const ResponseRead read = co_await ReadResponse();
     if (read == ResponseRead::kGot) {
       if (replayable) in_.Consume(request_.size + here.size());

@@ -102,7 +102,7 @@ class Connection {
   std::string client_address_;
   Buffer in_;
   RequestHead request_;
-  bool idle_ = true;
+  bool idle_ = true, served_ = false;
 
   // Of the current request.
   std::shared_ptr<const Table> table_;

@@ -216,6 +216,7 @@ TEST_CASE("backends come and go under load and no request fails", "[net]") {
   f.Fill("a", {current->address()});
   std::atomic<bool> stop{false};
   std::atomic<int> good{0}, bad{0};
+  std::array<std::atomic<int>, 4> done{};
   std::vector<std::thread> clients;
   for (int c = 0; c < 4; ++c) {
     clients.emplace_back([&, c] {
@@ -226,6 +227,7 @@ TEST_CASE("backends come and go under load and no request fails", "[net]") {
         std::string answer;
         if (test::SendAllBytes(fd.get(), body) && test::ReadUntil(fd.get(), answer, "\r\n\r\nok") && answer.starts_with("HTTP/1.1 200")) {
           ++good;
+          ++done[static_cast<std::size_t>(c)];
         } else {
           ++bad;
           fd.Reset();
@@ -238,9 +240,11 @@ TEST_CASE("backends come and go under load and no request fails", "[net]") {
     f.Fill("a", {current->address(), next->address()});
     const int before = good;
     while (good < before + 40) std::this_thread::yield();
-    f.Fill("a", {next->address()});   // out of the pool first, then it ends what runs and closes, as a pod in its grace period
-    const int left = good;
-    while (good < left + 40) std::this_thread::yield();
+    // Out of the pool first; it ends what runs (every client has begun another request since) and closes, as a pod in its grace period.
+    f.Fill("a", {next->address()});
+    for (std::atomic<int>& d : done) {
+      for (const int left = d; d < left + 2 && bad == 0;) std::this_thread::yield();
+    }
     current->Stop();
     current = std::move(next);
   }

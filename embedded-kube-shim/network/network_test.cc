@@ -85,14 +85,14 @@ TEST_CASE("a service and its slices reach the kernel and the names, live", "[net
     sync = NewServiceSync(cluster, &f.network->services(), zones, {"node", "10.43.0.10"});
     return sync->Start(kAlways);   // its thread is born here, in the node's namespace
   });
-  CHECK(test::ConnectFrom(f.node, SOCK_STREAM, {"10.43.0.20", 80}));
+  CHECK(test::Reaches(f.node, {"10.43.0.20", 80}, listener.get()));
   CHECK(resolves("web.default.svc.cluster.local."));
   cluster.Put(kServicesResource, ServiceText("late", R"({"type":"NodePort","clusterIP":"10.43.0.21","ports":[{"name":"p","port":81,"nodePort":30081,"protocol":"TCP"}]})"));
   cluster.Put(kSlicesResource, SliceText("late", pod->address, 8080));
-  CHECK(Eventually([&] { return static_cast<bool>(test::ConnectFrom(f.outside, SOCK_STREAM, {f.kNodeAddress, 30081})); }));
+  CHECK(Eventually([&] { return test::Reaches(f.outside, {f.kNodeAddress, 30081}, listener.get()); }));
   CHECK(resolves("late.default.svc.cluster.local."));
   cluster.Remove(kServicesResource, {"default", "web"});
-  CHECK(Eventually([&] { return !test::ConnectFrom(f.node, SOCK_STREAM, {"10.43.0.20", 80}); }));
+  CHECK(Eventually([&] { return !test::Reaches(f.node, {"10.43.0.20", 80}, listener.get()); }));
   CHECK(Eventually([&] { return !resolves("web.default.svc.cluster.local."); }));
   sync->Stop();
 }

@@ -86,12 +86,7 @@ TEST_CASE("a policy reaches the kernel, follows labels and goes with its object"
   test::PodNetworkFixture f;
   const auto a = f.AddPod("a"), b = f.AddPod("b");
   const UniqueFd listener = test::ListenIn(a->ns, SOCK_STREAM, {"0.0.0.0", 80});
-  const auto reaches = [&] {
-    const bool connected = static_cast<bool>(test::ConnectFrom(b->ns, SOCK_STREAM, {a->address, 80}, nullptr, nullptr, 100));
-    // A full queue would look like a policy.
-    for (pollfd waiting{listener.get(), POLLIN, 0}; ::poll(&waiting, 1, 0) > 0;) UniqueFd(::accept(listener.get(), nullptr, nullptr));
-    return connected;
-  };
+  const auto reaches = [&] { return test::Reaches(b->ns, {a->address, 80}, listener.get(), 100); };
   const auto eventually = [&](bool wanted) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (reaches() != wanted) {

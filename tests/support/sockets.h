@@ -78,6 +78,12 @@ inline UniqueFd Accept(int listener, Endpoint* peer = nullptr, int ms = 2000) {
   return fd;
 }
 
+// Whether a connection stands. Takes it from the listener again: a test that asks often must not fill its backlog, which looks like a filter.
+inline bool Reaches(const TestNetns& from, const Endpoint& to, int listener, int ms = 2000) {
+  const UniqueFd client = ConnectFrom(from, SOCK_STREAM, to, nullptr, nullptr, ms);
+  return client && Accept(listener, nullptr, ms);
+}
+
 // One datagram or one read within `ms`; empty on time-out, error or end. errno tells which after an error.
 inline std::string ReceiveText(int fd, Endpoint* peer = nullptr, int ms = 2000) {
   pollfd p{fd, POLLIN, 0};
