@@ -19,9 +19,11 @@ unit_tests() { # preset, tests...: a hang is a failure with a name
   grep '^[0-9.]* s: ' "build/$preset/unit-tests.log" | tail -1
   return 1
 }
+twice() { "$@" || { echo "NOT STABLE: a second run decides"; "$@"; }; }
 stage "layer lint" make --no-print-directory lint
 stage "build (dev)" make --no-print-directory dev
-stage "unit tests" unit_tests dev '~[slow]~[.]'
+# A busy machine still upsets a few network cases: one more chance, loudly, until each has its cause found (tests/README.md).
+stage "unit tests" twice unit_tests dev '~[slow]~[.]'
 stage "build (release)" make --no-print-directory build
 echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(strip -o /dev/stdout build/release/skerry | wc -c) bytes"
 tests=(tests/fault/test-store.sh tests/api/test-oracle.sh tests/e2e/test-sample.sh)
