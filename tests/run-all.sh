@@ -25,7 +25,8 @@ stage "build (dev)" make --no-print-directory dev
 # A busy machine still upsets a few network cases: one more chance, loudly, until each has its cause found (tests/README.md).
 stage "unit tests" twice unit_tests dev '~[slow]~[.]'
 stage "build (release)" make --no-print-directory build
-echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(strip -o /dev/stdout build/release/skerry | wc -c) bytes"
+strip -o build/release/skerry.stripped build/release/skerry
+echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(stat -c %s build/release/skerry.stripped) bytes"
 tests=(tests/fault/test-store.sh tests/api/test-oracle.sh tests/e2e/test-sample.sh)
 if [ -n "${LONG:-}" ]; then
   stage "slow unit tests" unit_tests dev '[slow]'
