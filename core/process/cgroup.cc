@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <algorithm>
+#include <set>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 
 #include <mutex>
+#include <algorithm>
+#include <cstring>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"

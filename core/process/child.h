@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 #include <vector>
+#include <mutex>
+#include <optional>
 
 #include "core/base/context.h"
 #include "core/base/result.h"

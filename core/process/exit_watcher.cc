@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include <thread>
+#include <atomic>
+#include <map>
+#include <vector>
 
 #include "core/base/files.h"
 #include "core/base/guarded.h"

@@ -7,6 +7,9 @@
 #include <condition_variable>
 #include <thread>
 #include <unordered_map>
+#include <algorithm>
+#include <atomic>
+#include <cstring>
 
 #include "core/base/files.h"
 #include "core/base/guarded.h"

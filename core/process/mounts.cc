@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <set>
 #include <thread>
+#include <algorithm>
+#include <memory>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"

@@ -14,6 +14,9 @@
 #include <termios.h>
 
 #include <thread>
+#include <algorithm>
+#include <cstring>
+#include <vector>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <algorithm>
+#include <vector>
 
 #include "core/base/files.h"
 

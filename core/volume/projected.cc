@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <set>
+#include <algorithm>
 
 #include "core/base/clock.h"
 #include "core/base/fault.h"

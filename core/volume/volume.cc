@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <algorithm>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"

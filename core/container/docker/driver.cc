@@ -37,7 +37,7 @@ std::string Driver::NetnsFile(std::string_view id) const { return Cat(options_.r
 
 Result<> Driver::Start(const Ctx& ctx) {
   TRY_VOID(client_.Negotiate(ctx));
-  for (const char* sub : {"/netns", "/images"}) TRY_VOID(MakeDirectories(options_.run_dir + sub, 0711));
+  for (const char* sub : {"/netns", "/images"}) TRY_VOID(MakeDirectories(options_.run_dir + sub, 0700));
   TRY(const auto info, client_.Call(ctx, "GET", "/info"));
   host_.systemd_cgroups = info["CgroupDriver"].Str() == "systemd";
   const auto machine = oci::Machine::Probe(false);

@@ -125,7 +125,7 @@ Result<> Driver::CreateContainer(const Ctx& ctx, const ContainerSpec& spec) {
   record.cgroup = Cat(sandbox_record.spec.cgroup_parent, "/", spec.id);
   record.image_digest = image.digests.empty() ? "" : image.digests.front();
   const auto build = [&]() -> Result<> {
-    TRY_VOID(MakeDirectories(ContainerData(spec.id), 0711));
+    TRY_VOID(MakeDirectories(ContainerData(spec.id), 0700));
     TRY_VOID(Save(record, true));
     SKERRY_FAULT("oci.container.after_intent");
     TRY(const Root root, PrepareRoot(record.spec, image));
@@ -386,7 +386,7 @@ Result<> Driver::StartPause(const Ctx& ctx, const SandboxRecord& sandbox) {
     container->record = record;
     table->containers[id] = container;
   }
-  TRY_VOID(MakeDirectories(ContainerData(id), 0711));
+  TRY_VOID(MakeDirectories(ContainerData(id), 0700));
   TRY_VOID(Save(record, true));
   TRY_VOID(WriteBundle(record, sandbox, Root{.path = options_.data_dir + "/pause-root"}));
   record.phase = Phase::kCreated;

@@ -63,7 +63,7 @@ Result<std::unique_ptr<Driver>> Driver::Create(Options options) {
   driver->machine_ = Machine::Probe(driver->cgroups_->mode() == process::CgroupMode::kV2);
   driver->boot_id_ = process::BootId();
   Driver* const self = driver.get();
-  for (const char* sub : {"/sandboxes", "/containers", "/bin"}) TRY_VOID(MakeDirectories(driver->options_.data_dir + sub, 0711));
+  for (const char* sub : {"/sandboxes", "/containers", "/bin"}) TRY_VOID(MakeDirectories(driver->options_.data_dir + sub, 0700));
   TRY(driver->images_, OciImages::Open(driver->options_, [self](const std::string& image) {
         auto table = self->table_.Lock();
         return std::any_of(table->containers.begin(), table->containers.end(), [&](const auto& c) { return c.second->record.spec.image == image; });
@@ -115,7 +115,7 @@ RuntimeInfo Driver::Info() const {
 }
 
 Result<> Driver::Start(const Ctx& ctx) {
-  for (const char* sub : {"/sandboxes", "/containers", "/exits", "/oci"}) TRY_VOID(MakeDirectories(options_.run_dir + sub, 0711));
+  for (const char* sub : {"/sandboxes", "/containers", "/exits", "/oci"}) TRY_VOID(MakeDirectories(options_.run_dir + sub, 0700));
   TRY_VOID(process::RemoveTree(options_.run_dir + "/exec"));
   TRY_VOID(MakeDirectories(options_.run_dir + "/exec"));
   TRY_VOID(InstallHelpers());

@@ -8,6 +8,7 @@
 
 #include <climits>
 #include <thread>
+#include <cstring>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"

@@ -35,7 +35,7 @@ SandboxStatus Driver::Describe(const SandboxRecord& record) {
 Result<> Driver::BuildSandbox(const Ctx& ctx, const SandboxRecord& record) {
   const SandboxSpec& spec = record.spec;
   const std::string run = SandboxRun(spec.id);
-  TRY_VOID(MakeDirectories(run + "/shm", 0711));
+  TRY_VOID(MakeDirectories(run + "/shm", 0700));
   if (!spec.cgroup_parent.empty()) {
     TRY_VOID(cgroups_->Create(spec.cgroup_parent));
     TRY_VOID(cgroups_->Apply(spec.cgroup_parent, ToLimits(spec.resources)));

@@ -96,7 +96,7 @@ ImageStore::Pin::~Pin() {
 Result<std::unique_ptr<ImageStore>> ImageStore::Open(std::string directory) {
   std::unique_ptr<ImageStore> store(new ImageStore(std::move(directory)));
   TRY_VOID(process::RemoveTree(store->directory_ + "/tmp"));
-  for (const char* sub : {"", "/tmp", "/layers", "/layers.d", "/images.d", "/mounts", "/mounts.d"}) TRY_VOID(MakeDirectories(store->directory_ + sub, 0711));
+  for (const char* sub : {"", "/tmp", "/layers", "/layers.d", "/images.d", "/mounts", "/mounts.d"}) TRY_VOID(MakeDirectories(store->directory_ + sub, 0700));
   TRY_VOID(store->Load());
   return store;
 }

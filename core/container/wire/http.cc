@@ -4,6 +4,9 @@
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <algorithm>
+#include <charconv>
+#include <cstring>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"
