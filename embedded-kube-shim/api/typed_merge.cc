@@ -26,11 +26,12 @@ Maybe MergeMaps(SchemaPtr schema, const Value* base, const Value* config) {
   const auto take = [&](const std::string& key, const Value* l, const Value* r) {
     if (auto merged = Merge(FieldOf(schema, key).type, l, r)) members.push_back({key, std::move(*merged)});
   };
+  const MemberIndex base_members(base), config_members(config);
   if (base)
-    for (const auto& member : base->Members()) take(member.key, &member.value, config ? config->Find(member.key) : nullptr);
+    for (const auto& member : base->Members()) take(member.key, &member.value, config_members.Find(member.key));
   if (config)
     for (const auto& member : config->Members())
-      if (!base || !base->Find(member.key)) take(member.key, nullptr, &member.value);
+      if (!base_members.Find(member.key)) take(member.key, nullptr, &member.value);
   if (members.empty()) return {};
   return out;
 }
@@ -139,7 +140,7 @@ Value RemoveFromMap(SchemaPtr schema, const Value& value, const FieldSet& items)
     const PathStep step = FieldStep(member.key);
     if (items.HasStep(step)) continue;
     const FieldSet& below = items.Below(step);
-    out.Set(member.key) = below.empty() ? member.value.Clone() : Remove(FieldOf(schema, member.key).type, member.value, below);
+    out.MutableMembers().push_back({member.key, below.empty() ? member.value.Clone() : Remove(FieldOf(schema, member.key).type, member.value, below)});
   }
   return out;
 }

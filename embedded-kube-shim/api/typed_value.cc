@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/go_value.h"
@@ -144,17 +145,13 @@ class Validator {
   void VisitList(SchemaPtr schema, const Value& value) {
     if (!value.is_array()) return Report(Cat("expected list, got &{", GoPrint(value), "}"));
     const bool keyed = schema && schema->type == Type::kList && schema->list_kind != ListKind::kAtomic;
-    std::vector<PathStep> seen;
+    std::set<PathStep> seen;
     for (std::size_t i = 0; i < value.size(); ++i) {
       const Value& item = value.Items()[i];
       PathStep step = IndexStep(i);
       if (keyed) {
         if (const std::string problem = ElementStep(schema, item, &step); !problem.empty()) return Report(Cat("element ", i, ": ", problem));
-        if (std::find(seen.begin(), seen.end(), step) != seen.end()) {
-          if (duplicates_ == Duplicates::kRefuse) Report(Cat("duplicate entries for key ", StepText(step)));
-        } else {
-          seen.push_back(step);
-        }
+        if (!seen.insert(step).second && duplicates_ == Duplicates::kRefuse) Report(Cat("duplicate entries for key ", StepText(step)));
       }
       path_.push_back(step);
       Visit(ElementOf(schema), item);
@@ -252,8 +249,9 @@ bool SameValue(SchemaPtr schema, const Value& a, const Value& b, RawObjects raw)
                                               [&](const Value& x, const Value& y) { return SameValue(ElementOf(schema), x, y, raw); });
   }
   if (!a.is_object()) return a == b;
+  const MemberIndex others(&b);
   return a.size() == b.size() && std::all_of(a.Members().begin(), a.Members().end(), [&](const json::Member& m) {
-           const Value* other = b.Find(m.key);
+           const Value* other = others.Find(m.key);
            return other && SameValue(FieldOf(schema, m.key).type, m.value, *other, raw);
          });
 }
@@ -304,11 +302,12 @@ class Comparer {
       Visit(FieldOf(schema, key).type, l, r, in_leaf);
       path_.pop_back();
     };
+    const MemberIndex old_members(before), new_members(after);
     if (before)
-      for (const auto& member : before->Members()) visit(member.key, &member.value, after ? after->Find(member.key) : nullptr);
+      for (const auto& member : before->Members()) visit(member.key, &member.value, new_members.Find(member.key));
     if (after)
       for (const auto& member : after->Members())
-        if (!before || !before->Find(member.key)) visit(member.key, nullptr, &member.value);
+        if (!old_members.Find(member.key)) visit(member.key, nullptr, &member.value);
   }
 
   using Elements = std::map<PathStep, std::vector<const Value*>, StepLess>;
