@@ -36,7 +36,7 @@ constexpr Verb kVerbs[] = {
     {"stop", RunStop, "stop it; pods keep running and are taken over at the next start"},
     {"status", RunStatus, "tell whether it runs and is ready"},
     {"kubeconfig", RunKubeconfig, "print the administrator's kubeconfig"},
-    {"backup", RunBackup, "copy the state of a running or stopped appliance"},
+    {"backup", RunBackup, "copy the state of a stopped appliance"},
     {"restore", RunRestore, "put a copy back"},
     {"uninstall", RunUninstall, "remove every trace from this machine"},
     {"version", RunVersion, "print the version"},

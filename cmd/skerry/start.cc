@@ -18,7 +18,7 @@ namespace {
 void PrintBanner(const Options& options, const Addresses& a, std::chrono::milliseconds took) {
   std::string out = Cat("\nskerry is ready after ", took.count(), " ms\n\n");
   const std::string server = ReachableServer(a.api);
-  out += Cat("  API         ", server, "\n  Console     ", server, "/console/\n");
+  out += Cat("  API         ", server, "\n");
   if (!a.registry.empty()) out += Cat("  Registry    ", a.registry, "\n");
   if (!a.router_http.empty()) out += Cat("  Router      http://<name>.", options.apps_domain, a.router_http.ends_with(":80") ? "/" : ":" + a.router_http.substr(a.router_http.rfind(':') + 1) + "/", "\n");
   out += Cat("\n  export KUBECONFIG=", a.kubeconfig, "\n  kubectl get nodes\n");
