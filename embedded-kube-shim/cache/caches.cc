@@ -84,10 +84,27 @@ Result<> Caches::Load(store::Store& store) {
   }
   {
     std::shared_lock lock(mutex_);
-    for (const auto& [prefix, cache] : caches_) cache->StartHistory(revision);
+    for (const auto& [prefix, cache] : caches_) LoadHistory(store, prefix, *cache);
   }
   store.SetFeed(this);
   return {};
+}
+
+// Where objects are volatile, or the history ends while it is read, it begins now: watches from before are told to list again.
+void Caches::LoadHistory(store::Store& store, std::string_view prefix, ObjectCache& cache) {
+  const auto since = store.horizon();
+  cache.StartHistory(revision());
+  auto watch = store.Subscribe(prefix, since, nullptr);
+  std::vector<store::Event> events;
+  while (watch) {
+    auto some = (*watch)->TryNext();
+    if (!some) return;
+    if (some->empty()) {
+      cache.Recall(since, prefix.size(), events);
+      return;
+    }
+    std::move(some->begin(), some->end(), std::back_inserter(events));
+  }
 }
 
 ObjectCache& Caches::For(const ResourceDef& def) { return ForPrefix(StoragePrefix(def)); }

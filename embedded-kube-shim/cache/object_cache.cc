@@ -177,9 +177,36 @@ void ObjectCache::Apply(std::string key, const store::Event& event) {
     Index(item);
   }
   last_change_ = item->modified;
+  Record(type, std::move(item), std::move(previous));
+}
+
+void ObjectCache::Record(CacheEvent::Type type, ItemPtr item, ItemPtr previous) {
   history_bytes_ += item->bytes.size();
   history_.push_back({std::make_shared<const CacheEvent>(type, std::move(item), std::move(previous)), std::chrono::steady_clock::now()});
   Trim();
+}
+
+void ObjectCache::Recall(store::Revision since, std::size_t prefix_size, const std::vector<store::Event>& events) {
+  using ChangeType = CacheEvent::Type;
+  std::unordered_map<std::string, ItemPtr> latest;   // null: deleted
+  std::lock_guard lock(mutex_);
+  floor_ = since;
+  for (const auto& event : events) {
+    if (event.type == store::Event::Type::kBookmark) continue;
+    const auto key = event.entry.key.substr(prefix_size);
+    auto& last = latest[key];
+    ItemPtr previous = last;
+    if (!previous && event.previous) {
+      previous = std::make_shared<const Item>(key, store::Entry{event.entry.key, event.previous->value, event.previous->created, event.previous->modified});
+    }
+    const bool deleted = event.type == store::Event::Type::kDelete;
+    const auto current = items_.find(key);
+    const bool still_there = !deleted && current != items_.end() && current->second->modified == event.entry.modified;
+    ItemPtr item = still_there ? current->second : std::make_shared<const Item>(key, event.entry);
+    last = deleted ? nullptr : item;
+    const auto type = deleted ? ChangeType::kDeleted : previous ? ChangeType::kModified : ChangeType::kAdded;
+    Record(type, std::move(item), std::move(previous));
+  }
 }
 
 void ObjectCache::Trim() {

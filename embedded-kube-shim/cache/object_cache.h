@@ -97,6 +97,9 @@ class ObjectCache {
   friend class Subscription;
   void Load(std::string key, const store::Entry& entry);
   void StartHistory(store::Revision at);
+  // After Load, before the first Apply: what happened after `since`. Keys are those of the store, below a prefix of this length.
+  void Recall(store::Revision since, std::size_t prefix_size, const std::vector<store::Event>& events);
+  void Record(CacheEvent::Type type, ItemPtr item, ItemPtr previous);
   void Apply(std::string key, const store::Event& event);
   void DropHistory(store::Revision at);   // everything at or before
   void Index(const ItemPtr& item);
@@ -127,7 +130,7 @@ class Caches final : public store::Feed {
  public:
   Caches();
   ~Caches() override;
-  // Reads the store and subscribes to it. Before the first Submit.
+  // Reads the store with the history that it still has, so that watches go on across a restart, and subscribes to it. Before the first Submit.
   Result<> Load(store::Store& store);
   void Stop();                            // no wake-ups afterwards
   ObjectCache& For(const ResourceDef& def);
@@ -138,6 +141,7 @@ class Caches final : public store::Feed {
   void OnGroupEnd(store::Revision) override;
 
  private:
+  void LoadHistory(store::Store& store, std::string_view prefix, ObjectCache& cache);
   std::atomic<store::Revision> applied_{0};
   mutable std::shared_mutex mutex_;
   std::map<std::string, std::unique_ptr<ObjectCache>, std::less<>> caches_;   // never removed

@@ -144,6 +144,40 @@ TEST_CASE("a list of the past shows each object as it was then", "[cache]") {
   caches.Stop();
 }
 
+TEST_CASE("a cache loaded from a store with history lets watches go on from before", "[cache]") {
+  const auto store = store::NewMemoryStore();
+  const auto before = Put(*store, "a", 1);
+  Put(*store, "b", 1);
+  const auto seen = Put(*store, "a", 2);
+  Remove(*store, "b");
+  Put(*store, "a", 3);
+  Put(*store, "b", 2);
+  Caches caches;
+  REQUIRE(caches.Load(*store));
+  auto& cache = caches.ForPrefix(kPrefix);
+  const auto changes_after = [&](store::Revision after) {
+    std::string out;
+    auto subscription = cache.Subscribe(after);
+    REQUIRE(subscription);
+    std::vector<EventPtr> events;
+    store::Revision drained = 0;
+    REQUIRE((*subscription)->Next(&events, 100, &drained));
+    for (const auto& event : events) out += Cat(static_cast<int>(event->type), event->item->key, "=", event->item->labels[0].second, event->previous ? Cat("<", event->previous->labels[0].second) : "", " ");
+    return out;
+  };
+  CHECK(changes_after(seen) == "2ns/b=1<1 1ns/a=3<2 0ns/b=2 ");
+  CHECK(changes_after(before) == "0ns/b=1 1ns/a=2<1 2ns/b=1<1 1ns/a=3<2 0ns/b=2 ");
+  const auto past = cache.ListAt("", seen);
+  REQUIRE(past);
+  CHECK(past->items.size() == 2);
+  REQUIRE(store->Compact(seen));
+  Caches later;
+  REQUIRE(later.Load(*store));
+  CHECK_FALSE(later.ForPrefix(kPrefix).Subscribe(before));
+  CHECK(later.ForPrefix(kPrefix).Subscribe(seen));
+  store->SetFeed(nullptr);
+}
+
 TEST_CASE("an item shows its bytes under another kind, with the revision spliced in", "[cache]") {
   const Item item("ns/a", store::Entry{"", ConfigMap("a", 1), 3, 7});
   std::string text;
