@@ -36,6 +36,8 @@ constexpr Verb kVerbs[] = {
     {"stop", RunStop, "stop it; pods keep running and are taken over at the next start"},
     {"status", RunStatus, "tell whether it runs and is ready"},
     {"kubeconfig", RunKubeconfig, "print the administrator's kubeconfig"},
+    {"console", RunConsole, "print a link that logs in to the console, once"},
+    {"token", RunToken, "print an administrator's token for the console, kubectl --token or curl; valid for 12 hours"},
     {"backup", RunBackup, "copy the state of a stopped appliance"},
     {"restore", RunRestore, "put a copy back"},
     {"uninstall", RunUninstall, "remove every trace from this machine"},

@@ -15,10 +15,20 @@
 namespace skerry::cmd {
 namespace {
 
-void PrintBanner(const Options& options, const Addresses& a, std::chrono::milliseconds took) {
+// A link with a code is a secret: only a terminal gets one, never a journal or a file.
+std::string ConsoleLine(const Options& options, Appliance& appliance, const std::string& server) {
+  const std::string verb = options.data_dir == Options().data_dir ? "skerry console" : Cat("skerry console --data-dir ", options.data_dir);
+  const auto code = ::isatty(STDOUT_FILENO) ? appliance.NewLoginCode() : Fail(Code::kUnsupported, "no terminal");
+  if (!code) return Cat("  Console     ", server, "/console/  (log in: ", verb, ")\n");
+  return Cat("  Console     ", LoginLink(server, *code), "\n              (opens once, within 15 minutes; another link: ", verb, ")\n");
+}
+
+void PrintBanner(const Options& options, Appliance& appliance, std::chrono::milliseconds took) {
+  const Addresses& a = appliance.addresses();
   std::string out = Cat("\nskerry is ready after ", took.count(), " ms\n\n");
   const std::string server = ReachableServer(a.api);
   out += Cat("  API         ", server, "\n");
+  out += ConsoleLine(options, appliance, server);
   if (!a.registry.empty()) out += Cat("  Registry    ", a.registry, "\n");
   if (!a.router_http.empty()) out += Cat("  Router      http://<name>.", options.apps_domain, a.router_http.ends_with(":80") ? "/" : ":" + a.router_http.substr(a.router_http.rfind(':') + 1) + "/", "\n");
   out += Cat("\n  export KUBECONFIG=", a.kubeconfig, "\n  kubectl get nodes\n");
@@ -57,7 +67,7 @@ int RunStart(const std::vector<std::string>& args) {
 
   auto appliance = Appliance::Start(*options);
   if (!appliance) return Report(appliance.error());
-  PrintBanner(*options, (*appliance)->addresses(), std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin));
+  PrintBanner(*options, **appliance, std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin));
   NotifyServiceManager("READY=1");
   int got = 0;
   do {

@@ -22,12 +22,14 @@
 #include "core/telemetry/metrics.h"
 #include "core/text/duration.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/auth/console_sessions.h"
 #include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/node/agent.h"
 #include "embedded-kube-shim/scheduler/scheduler.h"
 #include "embedded-kube-shim/server/api_server.h"
 #include "registry/registry.h"
 #include "store/store.h"
+#include "ui-static/console_handler.h"
 
 namespace skerry::cmd {
 
@@ -99,6 +101,7 @@ class ApplianceImpl final : public Appliance {
   }
 
   const Addresses& addresses() const override { return addresses_; }
+  Result<std::string> NewLoginCode() override { return api_->console_sessions().NewCode({"kubernetes-admin", "", {"system:masters", "system:authenticated"}, {}}); }
 
   void Stop() noexcept override {
     if (server_) server_->Stop();
@@ -119,6 +122,7 @@ class ApplianceImpl final : public Appliance {
     manager_.reset();
     clients_.clear();
     server_.reset();
+    front_.reset();
     api_.reset();
     store_.reset();
     static_cast<void>(::unlink((o_.run_dir + "/api-address").c_str()));
@@ -182,7 +186,8 @@ class ApplianceImpl final : public Appliance {
     TRY(std::shared_ptr<net::TlsServerContext> context, net::TlsServerContext::Create(std::move(tls)));
     http::ServerOptions server;
     server.shards = &shards_;
-    server.handler = &api_->handler();
+    front_ = ui::NewConsoleHandler(api_->handler());
+    server.handler = front_.get();
     server.workers = &workers_;
     server.elastic = &elastic_;
     server.listen = o_.listen;
@@ -291,6 +296,7 @@ class ApplianceImpl final : public Appliance {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<kube::Registry> registry_;
   std::unique_ptr<kube::ApiServer> api_;
+  std::unique_ptr<http::Handler> front_;
   std::unique_ptr<http::Server> server_;
   std::map<std::string, std::unique_ptr<kube::Client>> clients_;
   std::map<std::string, std::unique_ptr<kube::EventRecorder>> recorders_;

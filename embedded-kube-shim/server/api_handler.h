@@ -3,6 +3,7 @@
 
 #include "core/http/message.h"
 #include "embedded-kube-shim/auth/authenticator.h"
+#include "embedded-kube-shim/server/console_api.h"
 #include "embedded-kube-shim/server/nonresource.h"
 #include "embedded-kube-shim/server/rest.h"
 
@@ -11,8 +12,8 @@ namespace skerry::kube {
 // The API's front door: authenticate, authorize, route, answer.
 class ApiHandler final : public http::Handler {
  public:
-  ApiHandler(Rest& rest, NonResource& nonresource, const AuthenticatorChain& authenticator, const Authorizer& authorizer)
-      : rest_(rest), nonresource_(nonresource), authenticator_(authenticator), authorizer_(authorizer) {}
+  ApiHandler(Rest& rest, NonResource& nonresource, ConsoleApi& console, const AuthenticatorChain& authenticator, const Authorizer& authorizer)
+      : rest_(rest), nonresource_(nonresource), console_(console), authenticator_(authenticator), authorizer_(authorizer) {}
 
   http::Reply OnShard(const Ctx& ctx, const http::Request& request) override;
   void OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> request, http::ReplyFn done) override;
@@ -25,6 +26,7 @@ class ApiHandler final : public http::Handler {
 
   Rest& rest_;
   NonResource& nonresource_;
+  ConsoleApi& console_;
   const AuthenticatorChain& authenticator_;
   const Authorizer& authorizer_;
 };

@@ -3,6 +3,7 @@
 #include "core/base/strings.h"
 #include "core/base/thread_pool.h"
 #include "core/telemetry/log.h"
+#include "embedded-kube-shim/auth/console_sessions.h"
 #include "embedded-kube-shim/cache/object_cache.h"
 #include "embedded-kube-shim/server/api_handler.h"
 #include "embedded-kube-shim/server/bootstrap.h"
@@ -19,12 +20,13 @@ crypto::PrivateKey KeyFrom(const std::string& pem) {
   return key ? std::move(*key) : crypto::PrivateKey::GenerateP256();
 }
 
-AuthenticatorChain MakeAuthenticators(const ApiServerOptions& options, std::shared_ptr<const TokenAuthenticator> accounts) {
+AuthenticatorChain MakeAuthenticators(const ApiServerOptions& options, std::shared_ptr<const TokenAuthenticator> accounts, std::shared_ptr<const TokenAuthenticator> sessions) {
   std::vector<std::unique_ptr<Authenticator>> requests;
   requests.push_back(NewCertificateAuthenticator());
   std::vector<std::shared_ptr<const TokenAuthenticator>> tokens;
   tokens.push_back(NewStaticTokens(options.tokens));
   tokens.push_back(std::move(accounts));
+  tokens.push_back(std::move(sessions));
   return AuthenticatorChain(std::move(requests), std::move(tokens));
 }
 
@@ -37,12 +39,14 @@ class ApiServerImpl final : public ApiServer {
         rbac_(*informers_),
         authorizer_(NewMastersAuthorizer(rbac_)),
         tokens_(std::make_shared<ServiceAccountTokens>(KeyFrom(options_.service_account_key), options_.issuer, options_.audiences, *informers_, clock, random)),
-        authenticators_(MakeAuthenticators(options_, tokens_)),
+        sessions_(std::make_shared<ConsoleSessions>(KeyFrom(options_.service_account_key), clock, random)),
+        authenticators_(MakeAuthenticators(options_, tokens_, sessions_)),
         engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
         rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node}),
         nonresource_(engine_, Info()),
-        handler_(rest_, nonresource_, authenticators_, *authorizer_),
+        console_(engine_, timers_, *authorizer_, *sessions_),
+        handler_(rest_, nonresource_, console_, authenticators_, *authorizer_),
         store_(store) {}
 
   ~ApiServerImpl() override { Stop(); }
@@ -70,6 +74,7 @@ class ApiServerImpl final : public ApiServer {
   Informers& informers() override { return *informers_; }
   Engine& engine() override { return engine_; }
   const Authorizer& authorizer() override { return *authorizer_; }
+  ConsoleSessions& console_sessions() override { return *sessions_; }
   std::unique_ptr<Client> NewClient(User user, std::string manager) override { return NewLocalClient(engine_, *authorizer_, *tokens_, std::move(user), std::move(manager)); }
 
  private:
@@ -100,10 +105,12 @@ class ApiServerImpl final : public ApiServer {
   RbacAuthorizer rbac_;
   std::unique_ptr<Authorizer> authorizer_;
   std::shared_ptr<ServiceAccountTokens> tokens_;
+  std::shared_ptr<ConsoleSessions> sessions_;
   AuthenticatorChain authenticators_;
   Engine engine_;
   Rest rest_;
   NonResource nonresource_;
+  ConsoleApi console_;
   ApiHandler handler_;
   store::Store& store_;
   bool stopped_ = false;

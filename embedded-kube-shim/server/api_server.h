@@ -17,6 +17,7 @@
 // The API server as a component: caches over a store, the engine, the HTTP handler, clients of this process.
 namespace skerry::kube {
 
+class ConsoleSessions;
 class Registry;
 class Engine;
 
@@ -49,6 +50,7 @@ class ApiServer : public Component {
   virtual Informers& informers() = 0;
   virtual Engine& engine() = 0;
   virtual const Authorizer& authorizer() = 0;
+  virtual ConsoleSessions& console_sessions() = 0;
 };
 
 }  // namespace skerry::kube
