@@ -26,7 +26,7 @@ struct Options {
   std::string node_ip;                       // empty = source address of the default route, else the first address that is not loopback
   std::string node_name;                     // empty = host name in lower case
   std::string cluster_cidr = "10.42.0.0/16";
-  std::string service_cidr = "10.43.0.0/16";
+  std::string service_cidr = "10.96.0.0/16";
   std::string dns_domain = "cluster.local";
   std::string apps_domain = "apps.localhost";
   std::string runtime = "auto";              // auto, oci, docker, none

@@ -56,6 +56,7 @@ class StorageObjectInUse final : public AdmissionPlugin {
     std::string_view finalizer;
     if (Creates(request, "", "persistentvolumeclaims")) finalizer = "kubernetes.io/pvc-protection";
     else if (Creates(request, "", "persistentvolumes")) finalizer = "kubernetes.io/pv-protection";
+    else if (Creates(request, "storage.k8s.io", "volumeattributesclasses")) finalizer = "kubernetes.io/vac-protection";
     else return {};
     auto& finalizers = request.object->Set("metadata").Set("finalizers");
     for (const auto& present : finalizers.Items())

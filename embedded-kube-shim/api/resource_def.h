@@ -116,6 +116,8 @@ class Strategy {
   virtual void PrepareForCreate(StrategyContext&, json::Value& /*object*/) const {}
   virtual void PrepareForUpdate(StrategyContext&, json::Value& /*object*/, const json::Value& /*old*/) const {}
   virtual void Validate(StrategyContext&, const json::Value& /*object*/, const json::Value* /*old*/, FieldErrors&) const {}
+  // What to tell the client about an object that is valid. Runs between validation and Canonicalize.
+  virtual void Warn(const ResourceDef&, std::string_view /*subresource*/, const json::Value& /*object*/, const json::Value* /*old*/, std::vector<std::string>& /*warnings*/) const {}
   virtual void Canonicalize(json::Value& /*object*/) const {}
 };
 

@@ -32,6 +32,9 @@ Messages IpCanonical(std::string_view s);          // and in canonical form
 Messages Cidr(std::string_view s);                 // strict, host bits zero
 Messages CidrCanonical(std::string_view s);
 Messages InterfaceAddress(std::string_view s);
+// An address or network in a field that takes old forms, too: what a client should be told of a form that it should not use. Nothing for invalid texts.
+void IpWarnings(std::string_view path, std::string_view value, Messages& out);
+void CidrWarnings(std::string_view path, std::string_view value, Messages& out);
 Messages LocalDescendingPath(std::string_view s);
 Messages LocalNonReservedPath(std::string_view s);
 Messages PathNoBacksteps(std::string_view s);

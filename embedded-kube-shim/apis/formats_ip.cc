@@ -118,4 +118,31 @@ Messages InterfaceAddress(std::string_view s) {
   return {Cat("must be in canonical form (\"", canonical, "\")")};
 }
 
+void IpWarnings(std::string_view path, std::string_view value, Messages& out) {
+  const std::string ip = ParseIp(value, false);
+  if (ip.empty()) return;
+  const std::string canonical = Canonical(ip);
+  if (ParseIp(value, true).empty() || IsMapped(ip)) out.push_back(Cat(path, ": non-standard IP address \"", value, "\" is invalid: use \"", canonical, "\""));
+  else if (ip.size() == 16 && canonical != value) out.push_back(Cat(path, ": IPv6 address \"", value, "\" should be in RFC 5952 canonical format (\"", canonical, "\")"));
+}
+
+void CidrWarnings(std::string_view path, std::string_view value, Messages& out) {
+  const Network network = ParseNetwork(value, false);
+  if (network.bits < 0) return;
+  // A mapped network counts as one of IPv4 when its prefix covers the mapping.
+  const bool mapped = IsMapped(network.ip);
+  const int bits = mapped && network.bits >= 96 ? network.bits - 96 : network.bits;
+  const std::string masked = Masked(network), shown = Cat(Canonical(masked), "/", bits);
+  const bool ambiguous = masked != network.ip;
+  if (ambiguous) {
+    const int width = Canonical(network.ip).find(':') == std::string::npos ? 32 : 128;
+    out.push_back(Cat(path, ": CIDR value \"", value, "\" is ambiguous in this context (should be \"", shown, "\" or \"", Canonical(network.ip), "/", width, "\"?)"));
+  }
+  const bool odd = ParseNetwork(value, true).bits < 0 || mapped;
+  if (odd) out.push_back(Cat(path, ": non-standard CIDR value \"", value, "\" is invalid: use \"", shown, "\""));
+  const std::string canonical = Cat(Canonical(network.ip), "/", network.bits);
+  if (!ambiguous && !odd && network.ip.size() == 16 && canonical != value)
+    out.push_back(Cat(path, ": IPv6 CIDR value \"", value, "\" should be in RFC 5952 canonical format (\"", canonical, "\")"));
+}
+
 }  // namespace skerry::kube::format

@@ -3,6 +3,7 @@
 #include "embedded-kube-shim/apis/defaults.h"
 #include "embedded-kube-shim/apis/rules.h"
 #include "embedded-kube-shim/apis/strategies.h"
+#include "embedded-kube-shim/apis/warnings.h"
 
 namespace skerry::kube {
 
@@ -11,6 +12,10 @@ void BuiltinStrategy::Default(const Version& version, json::Value& object) const
 void BuiltinStrategy::ValidateRules(const ResourceDef& def, const Version& version, std::string_view subresource, const json::Value& object, const json::Value* old,
                                     FieldErrors& errors) const {
   rules::ValidateBuiltin(def, version, subresource, object, old, errors);
+}
+
+void BuiltinStrategy::Warn(const ResourceDef& def, std::string_view subresource, const json::Value& object, const json::Value* old, std::vector<std::string>& warnings) const {
+  warnings::ForBuiltin(def, subresource, object, old, warnings);
 }
 
 std::string TimeText(std::chrono::system_clock::time_point at) {

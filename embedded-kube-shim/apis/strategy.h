@@ -13,6 +13,7 @@ class BuiltinStrategy : public Strategy {
   void Default(const Version& version, json::Value& object) const override;
   void ValidateRules(const ResourceDef& def, const Version& version, std::string_view subresource, const json::Value& object, const json::Value* old,
                      FieldErrors& errors) const override;
+  void Warn(const ResourceDef& def, std::string_view subresource, const json::Value& object, const json::Value* old, std::vector<std::string>& warnings) const override;
 };
 
 // Never null: kinds without hooks of their own share one BuiltinStrategy.

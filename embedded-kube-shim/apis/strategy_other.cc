@@ -39,7 +39,12 @@ class JobStrategy final : public BuiltinStrategy {
 class DaemonSetStrategy final : public BuiltinStrategy {
  public:
   static constexpr std::string_view kGeneration = "deprecated.daemonset.template.generation";
-  // The template's own generation lives in an annotation in this version.
+  // The template's own generation lives in an annotation in this version: every object has it, if only as "0", and whoever writes owns it.
+  void Default(const Version& version, Value& object) const override {
+    BuiltinStrategy::Default(version, object);
+    Value& annotations = object.Set("metadata").Set("annotations");
+    if (!annotations.Find(kGeneration)) annotations.Set(kGeneration) = "0";
+  }
   void PrepareForCreate(StrategyContext&, Value& object) const override {
     Value& annotations = object.Set("metadata").Set("annotations");
     if (ParseInt(annotations[kGeneration].Str()).value_or(0) < 1) annotations.Set(kGeneration) = "1";

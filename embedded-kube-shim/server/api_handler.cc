@@ -9,6 +9,7 @@
 #include "core/telemetry/log.h"
 #include "core/text/duration.h"
 #include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/encode.h"
 
 namespace skerry::kube {
 namespace {
@@ -106,6 +107,26 @@ Result<> ResolveTarget(const Registry& registry, RestRequest& request) {
   return item_path ? CheckName(info.name) : Result<>();
 }
 
+const std::string& DeprecationOf(const Target& target) {
+  static const std::string none;
+  const auto* version = target.subresource.empty() ? target.def->FindVersion(target.version) : nullptr;
+  return version ? version->deprecation_warning : none;
+}
+
+// Every answer about a deprecated version says so, errors included.
+http::ReplyFn WithWarning(http::ReplyFn done, const std::string& text) {
+  return [done = std::move(done), text](http::Reply reply) mutable {
+    const auto warn = [&](http::Headers& headers) {
+      http::Headers first;
+      AddWarnings(first, {text});
+      headers.insert(headers.begin(), std::make_move_iterator(first.begin()), std::make_move_iterator(first.end()));
+    };
+    if (auto* response = std::get_if<http::Response>(&reply)) warn(response->headers);
+    else if (auto* streaming = std::get_if<http::Streaming>(&reply)) warn(streaming->headers);
+    done(std::move(reply));
+  };
+}
+
 }  // namespace
 
 Result<User> ApiHandler::Identify(const Ctx& ctx, const http::Request& request) const {
@@ -121,7 +142,7 @@ http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
   const auto& verb = rest.info.verb;
   if (!rest.info.resource_request || (verb != "get" && verb != "list" && verb != "watch") || !rest.info.subresource.empty() || request.HasQuery("timeout")) return http::NeedsWorker{};
   auto& registry = rest_.engine().resources();
-  if (!ResolveTarget(registry, rest) || rest.target.def->virtual_resource) return http::NeedsWorker{};
+  if (!ResolveTarget(registry, rest) || rest.target.def->virtual_resource || !DeprecationOf(rest.target).empty()) return http::NeedsWorker{};
   auto user = Identify(ctx, request);
   if (!user) return http::NeedsWorker{};
   rest.caller.user = std::move(*user);
@@ -174,6 +195,7 @@ void ApiHandler::Route(RestRequest request, http::ReplyFn done) {
   if (!request.info.core && !GroupExists(registry, request.info.group)) return done(Plain(404, "404 page not found\n"));
   if (http->method == "HEAD") return done(EncodeError(*http, MethodNotAllowedError()));   // no route of objects knows it
   if (auto resolved = ResolveTarget(registry, request); !resolved) return done(EncodeError(*http, resolved.error()));
+  if (const auto& text = DeprecationOf(request.target); !text.empty()) done = WithWarning(std::move(done), text);
   if (const auto timeout = http->Query("timeout"); !timeout.empty() && request.info.verb != "watch") {
     if (auto parsed = text::ParseDuration(timeout); !parsed)
       return done(EncodeError(*http, BadRequestError(Cat("invalid timeout specified in the request URL - ", parsed.error().message()))));

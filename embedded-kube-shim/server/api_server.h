@@ -22,7 +22,7 @@ class Registry;
 class Engine;
 
 struct ApiServerOptions {
-  std::string service_cidr = "10.43.0.0/16";
+  std::string service_cidr = "10.96.0.0/16";
   int node_port_first = 30000, node_port_last = 32767;
   std::string advertise_address = "127.0.0.1";   // of the `kubernetes` endpoints
   int port = 6443;

@@ -23,8 +23,8 @@ constexpr std::string_view kOrphan = "orphan", kForeground = "foregroundDeletion
 
 // Kinds whose deletion is answered with the object instead of a Status.
 bool AnswersWithObject(const ResourceDef& def) {
-  if (def.group == "storage.k8s.io") return true;
-  if (def.group == "resource.k8s.io") return def.resource == "deviceclasses";
+  if (def.group == "storage.k8s.io") return def.resource != "csistoragecapacities";
+  if (def.group == "resource.k8s.io") return true;
   if (!def.group.empty()) return false;
   for (const std::string_view resource : {"pods", "persistentvolumes", "persistentvolumeclaims", "podtemplates", "resourcequotas", "serviceaccounts", "services"})
     if (def.resource == resource) return true;

@@ -154,7 +154,7 @@ Result<std::string> Encoder::ProtobufOf(const Item& item, store::Revision revisi
   if (output_.shape != Shape::kObject) {
     auto partial = json::Value::Object();
     std::string text = "{\"metadata\":";
-    item.AppendMetadata(text, revision);
+    AppendPartial(text, item, revision);
     text += '}';
     std::string error;
     json::Value::Parse(text, &partial, &error);
@@ -166,8 +166,26 @@ Result<std::string> Encoder::ProtobufOf(const Item& item, store::Revision revisi
   return ProtobufEnvelope(gvk.api_version(), gvk.kind, message);
 }
 
+void Encoder::HideTemplateGeneration(json::Value& metadata) const {
+  auto* annotations = metadata.Find("annotations");
+  if (!annotations || def_->resource != "daemonsets" || def_->group != "apps") return;
+  annotations->Erase("deprecated.daemonset.template.generation");
+  if (annotations->size() == 0) metadata.Erase("annotations");
+}
+
+void Encoder::AppendPartial(std::string& out, const Item& item, store::Revision revision) const {
+  if (def_->resource != "daemonsets" || def_->group != "apps") return item.AppendMetadata(out, revision);
+  std::string text, error;
+  json::Value metadata;
+  item.AppendMetadata(text, revision);
+  if (json::Value::Parse(text, &metadata, &error)) HideTemplateGeneration(metadata);
+  metadata.DumpTo(out);
+}
+
 json::Value Encoder::RowOf(const Item& item, store::Revision revision) const {
   auto row = TableRow(*def_, *def_->FindVersion(version_), ObjectOf(item, revision), include_, engine_.now());
+  if (include_ == IncludeObject::kMetadata)
+    if (auto* object = row.Find("object"); object && object->is_object()) HideTemplateGeneration(object->Set("metadata"));
   if (output_.meta_version != "v1" && include_ == IncludeObject::kMetadata)
     if (auto* object = row.Find("object"); object && object->is_object()) object->Set("apiVersion") = Cat("meta.k8s.io/", output_.meta_version);
   return row;
@@ -203,7 +221,7 @@ std::string Encoder::Shaped(const Item& item, store::Revision revision, Columns 
     case Shape::kPartial:
     case Shape::kPartialList:
       out = Cat("{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/", output_.meta_version, "\",\"metadata\":");
-      item.AppendMetadata(out, revision);
+      AppendPartial(out, item, revision);
       out += '}';
       break;
     case Shape::kTable: {

@@ -48,6 +48,9 @@ class Encoder {
   json::Value ObjectOf(const Item& item, store::Revision revision) const;
   std::string Shaped(const Item& item, store::Revision revision, Columns columns) const;   // JSON
   Result<std::string> ProtobufOf(const Item& item, store::Revision revision) const;        // enveloped
+  // The annotation that stands for a daemon set's template generation belongs to whole objects only.
+  void HideTemplateGeneration(json::Value& metadata) const;
+  void AppendPartial(std::string& out, const Item& item, store::Revision revision) const;
   json::Value RowOf(const Item& item, store::Revision revision) const;                     // of a Table
   std::string TableOf(const std::vector<ItemPtr>& items, const ListMeta& meta) const;
   std::string FrameEvent(std::string_view type, std::string_view object) const;

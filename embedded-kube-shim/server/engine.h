@@ -88,7 +88,7 @@ class WriteOperation {
 };
 
 struct EngineOptions {
-  std::string service_cidr = "10.43.0.0/16";
+  std::string service_cidr = "10.96.0.0/16";
   int node_port_first = 30000, node_port_last = 32767;
 };
 

@@ -34,14 +34,15 @@ Result<> CheckValid(const Engine& engine, WriteOperation& op, const json::Value&
   FieldErrors errors;
   Validate(def, target.schema_version(), target.subresource, object, old, errors);
   if (def.strategy) def.strategy->Validate(context, object, old, errors);
-  if (errors.empty()) return {};
+  if (errors.empty()) {
+    if (def.strategy) def.strategy->Warn(def, target.subresource, object, old, op.warnings);
+    return {};
+  }
   return std::unexpected(InvalidObjectError(def, object.At({"metadata", "name"}).Str(), errors));
 }
 
 void FillNewMetadata(const Engine& engine, const WriteOperation& op, json::Value& object) {
   auto& metadata = object.Set("metadata");
-  metadata.Erase("deletionTimestamp");
-  metadata.Erase("deletionGracePeriodSeconds");
   metadata.Erase("selfLink");
   metadata.Set("creationTimestamp") = FormatTime(engine.now());
   metadata.Set("uid") = NewUuid(engine.random());
@@ -112,11 +113,13 @@ Result<Attempt> Engine::PrepareCreate(const Ctx& ctx, WriteOperation& op, json::
   if (def.strategy) def.strategy->Canonicalize(object);
   Canonicalize(version.schema, object);
   TRY_VOID(chain_.Validate(ctx, admission, *this));
-  if (!object.At({"metadata", "resourceVersion"}).Str().empty())
+  const bool has_version = !object.At({"metadata", "resourceVersion"}).Str().empty();
+  if (has_version && !op.options.dry_run)
     return std::unexpected(PlainInternalError("resourceVersion should not be set on objects to be created"));
   const std::string name(object.At({"metadata", "name"}).Str());
   attempt.key = StorageKey(def, target.ns, name);
   attempt.answer.created = true;
+  if (has_version) attempt.answer.answer = object.Clone();   // shown as it was sent
   attempt.value = Encode(target, std::move(object));
   const auto existing = caches_.For(def).Get(attempt.key.substr(StoragePrefix(def).size()));
   if (existing && op.options.dry_run) return std::unexpected(AlreadyExistsError(def.group, def.resource, name));
@@ -139,8 +142,9 @@ Result<> CheckVersionPrecondition(const Target& target, const Item& current, con
     if (def.unconditional_update) return {};
     FieldErrors errors;
     errors.push_back({FieldErrorType::kInvalid, "metadata.resourceVersion", "0", "must be specified for an update"});
-    return std::unexpected(InvalidError(def.group, def.kind, target.name, errors));
+    return std::unexpected(InvalidError(def.group, def.resource, target.name, errors));
   }
+  if (given.find_first_not_of("0123456789") != given.npos) return std::unexpected(PlainInternalError(Cat("strconv.ParseUint: parsing ", Quote(given), ": invalid syntax")));
   if (given == std::to_string(current.modified)) return {};
   return std::unexpected(ConflictError(def.group, def.resource, target.name, "the object has been modified; please apply your changes to the latest version and try again"));
 }

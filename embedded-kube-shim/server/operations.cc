@@ -13,6 +13,12 @@ namespace {
 constexpr int kNameAttempts = 8;
 constexpr std::string_view kModified = "the object has been modified; please apply your changes to the latest version and try again";
 
+// Nobody can create an object that is being deleted, nor own that it is.
+void ForgetDeletion(json::Value& object) {
+  object.Set("metadata").Erase("deletionTimestamp");
+  object.Set("metadata").Erase("deletionGracePeriodSeconds");
+}
+
 class Create final : public WriteOperation {
  public:
   Create(Target t, json::Value object) : WriteOperation(std::move(t)), object_(std::move(object)) { generated_ = object_.At({"metadata", "name"}).Str().empty(); }
@@ -23,6 +29,7 @@ class Create final : public WriteOperation {
     const auto& version = target.schema_version();
     TRY_VOID(PlaceInNamespace(target, object));
     if (generated_) target.name.clear();
+    ForgetDeletion(object);
     ApplyDefaults(*target.def, version, object);
     UpdateManagedFields(*target.def, version.schema, nullptr, object, ManagerInfoOf(engine, *this));
     return engine.PrepareCreate(ctx, *this, std::move(object));
@@ -55,10 +62,9 @@ class Update final : public WriteOperation {
     const auto& metadata = object["metadata"];
     if (!current) {
       if (!def.create_on_update || !target.subresource.empty()) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
-      const auto given = metadata["resourceVersion"].Str();
-      if (!given.empty() && given != "0") return std::unexpected(NotFoundError(def.group, def.resource, target.name));
       if (!metadata["uid"].Str().empty()) return std::unexpected(UidConflict(metadata["uid"].Str(), ""));
-      object.Set("metadata").Erase("resourceVersion");
+      if (!options.dry_run) object.Set("metadata").Erase("resourceVersion");
+      ForgetDeletion(object);
       ApplyDefaults(def, version, object);
       UpdateManagedFields(def, version.schema, nullptr, object, ManagerInfoOf(engine, *this));
       return engine.PrepareCreate(ctx, *this, std::move(object));
@@ -78,7 +84,7 @@ class Update final : public WriteOperation {
   Error UidConflict(std::string_view wanted, std::string_view found) const {
     const auto& def = *target.def;
     return ConflictError(def.group, def.resource, target.name,
-                         UidMismatch(target, wanted, found));
+                         UidMismatch(target, wanted, found, options.dry_run));
   }
 
   const json::Value object_;

@@ -48,7 +48,7 @@ class Bind final : public WriteOperation {
     auto pod = engine.InVersion(*current, def, target.version);
     const auto refuse = [&](std::string why) { return std::unexpected(ConflictError("", "pods/binding", target.name, why)); };
     const auto uid = binding_.At({"metadata", "uid"}).Str();
-    if (!uid.empty() && uid != current->uid) return std::unexpected(ConflictError("", "pods", target.name, UidMismatch(target, uid, current->uid)));
+    if (!uid.empty() && uid != current->uid) return std::unexpected(ConflictError("", "pods", target.name, UidMismatch(target, uid, current->uid, options.dry_run)));
     if (!pod.At({"metadata", "deletionTimestamp"}).Str().empty()) return refuse(Cat("pod ", target.name, " is being deleted, cannot be assigned to a host"));
     if (const auto node = pod.At({"spec", "nodeName"}).Str(); !node.empty()) return refuse(Cat("pod ", target.name, " is already assigned to node ", Quote(node)));
     if (pod.At({"spec", "schedulingGates"}).size() > 0) return refuse(Cat("pod ", target.name, " has non-empty .spec.schedulingGates"));

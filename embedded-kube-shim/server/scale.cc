@@ -94,7 +94,7 @@ class ScaleOperation final : public WriteOperation {
     }
     const auto uid = wanted.At({"metadata", "uid"}).Str();
     if (!uid.empty() && uid != current->uid)
-      return std::unexpected(ConflictError(def.group, def.resource, target.name, UidMismatch(target, uid, current->uid)));
+      return std::unexpected(ConflictError(def.group, def.resource, target.name, UidMismatch(target, uid, current->uid, options.dry_run)));
     auto next = live.Clone();
     SetAt(next, paths.spec_replicas) = replicas;
     const auto given = wanted.At({"metadata", "resourceVersion"}).Str();

@@ -97,7 +97,7 @@ void BumpGeneration(const Target& target, const json::Value& old, json::Value& n
 
 std::string NamelessText(std::string_view name) { return Cat("the name of the object (", name, " based on URL) was undeterminable: name must be provided"); }
 
-std::string UidMismatch(const Target& target, std::string_view wanted, std::string_view found) {
+std::string UidMismatch(const Target& target, std::string_view wanted, std::string_view found, bool dry_run) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kStoredAs = {
       {{"replicationcontrollers", "controllers"}, {"services", "services/specs"}, {"endpoints", "services/endpoints"}, {"nodes", "minions"}, {"ingresses", "ingress"}}};
   const auto& def = *target.def;
@@ -105,7 +105,7 @@ std::string UidMismatch(const Target& target, std::string_view wanted, std::stri
   for (const auto& [resource, stored] : kStoredAs)
     if (!def.custom && resource == def.resource) place = stored;
   if (def.custom) place = Cat(def.group, "/", place);
-  return Cat("StorageError: invalid object, Code: 4, Key: /registry/", place, "/", target.ns.empty() ? std::string() : target.ns + "/", target.name,
+  return Cat("StorageError: invalid object, Code: 4, Key: ", dry_run ? "/" : "/registry/", place, "/", target.ns.empty() ? std::string() : target.ns + "/", target.name,
              ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ", wanted, ", UID in object meta: ", found);
 }
 

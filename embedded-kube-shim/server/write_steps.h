@@ -10,7 +10,7 @@ ManagerInfo ManagerInfoOf(const Engine& engine, const WriteOperation& op);
 // Fills metadata.namespace from the URL; 400 when they differ.
 Result<> PlaceInNamespace(const Target& target, json::Value& object);
 // Why an update of another object of this name fails, in upstream's words (its storage names some kinds differently).
-std::string UidMismatch(const Target& target, std::string_view wanted, std::string_view found);
+std::string UidMismatch(const Target& target, std::string_view wanted, std::string_view found, bool dry_run);
 // Why a body without a name is refused where the URL has one.
 std::string NamelessText(std::string_view name);
 AdmissionRequest AdmissionFor(WriteOperation& op, Operation operation, json::Value* object, const json::Value* old, store::Batch& batch);
