@@ -117,6 +117,22 @@ Result<std::vector<PeerCertificate>> ParseCertificates(std::string_view pem_bund
   return out;
 }
 
+std::vector<PemBlock> PemBlocks(std::string_view pem) {
+  std::vector<PemBlock> out;
+  const BioPtr input = ReadBio(pem);
+  char *name = nullptr, *header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+  while (PEM_read_bio(input.get(), &name, &header, &data, &size) == 1) {
+    out.push_back({name, std::string(reinterpret_cast<char*>(data), static_cast<std::size_t>(size))});
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+  }
+  ERR_clear_error();
+  return out;
+}
+
 std::string CertificatePem(std::string_view der) {
   const BioPtr out(::BIO_new(::BIO_s_mem()));
   ::PEM_write_bio(out.get(), "CERTIFICATE", "", reinterpret_cast<const unsigned char*>(der.data()), static_cast<long>(der.size()));

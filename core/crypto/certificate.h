@@ -30,6 +30,9 @@ Result<PeerCertificate> ParseCertificate(std::string_view pem_or_der);
 Result<std::vector<PeerCertificate>> ParseCertificates(std::string_view pem_bundle);   // at least one
 std::string CertificatePem(std::string_view der);
 
+struct PemBlock { std::string type, der; };               // "CERTIFICATE", "EC PRIVATE KEY", ...
+std::vector<PemBlock> PemBlocks(std::string_view pem);   // up to the first that is malformed; text between them is skipped
+
 enum class CertificateUse : std::uint8_t { kServer, kClient };
 // The first certificate of `chain_pem` (others are intermediates) must lead to one of `authorities_pem` at `now` and be made for `use`.
 // kUnauthenticated with the reason, e.g. "certificate has expired".
