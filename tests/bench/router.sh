@@ -1,5 +1,6 @@
 #!/bin/bash
 # CPU time a request of the router beside haproxy, one thread each, plain and TLS, interleaved; medians of ROUNDS (5).
+# Prints rows as run.sh wants them: figure|ours|peer|ratio|bar.
 # usage: tests/bench/router.sh [path of skerry_router_bench]; needs root (a network namespace of its own), haproxy, wrk, openssl.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -59,5 +60,5 @@ done
 median() { sort -n "$1" | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 for kind in plain tls; do
   a=$(median "$dir/ours-$kind"); b=$(median "$dir/peer-$kind")
-  echo "router $kind: $a us CPU a request, haproxy $b us, ratio $(awk -v a="$a" -v b="$b" 'BEGIN {printf "%.2f", a / b}')"
+  echo "router $kind: CPU a request|$a us|haproxy $b us|$(awk -v a="$a" -v b="$b" 'BEGIN {printf "%.2f", a / b}')|<= 1.3"
 done
