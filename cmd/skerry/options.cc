@@ -31,6 +31,9 @@ const std::vector<Flag>& StartFlags() {
       {"history", &Options::history, "DURATION", "how long old revisions can be listed and watched from"},
       {"token-auth-file", &Options::token_auth_file, "FILE", "static bearer tokens: token,user,uid[,\"group,group\"] per line"},
       {"client-ca-file", &Options::client_ca_file, "FILE", "further authorities for client certificates (PEM)"},
+      {"authorization-mode", &Options::authorization_mode, "MODES", "in order, of Node, RBAC, AlwaysAllow, AlwaysDeny"},
+      {"enable-admission-plugins", &Options::enable_admission_plugins, "NAMES", "admission plugins besides those that are on by default"},
+      {"disable-admission-plugins", &Options::disable_admission_plugins, "NAMES", "admission plugins that are off although on by default"},
   };
   return flags;
 }

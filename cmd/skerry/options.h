@@ -39,6 +39,8 @@ struct Options {
   std::string history = "5m";                // how long old revisions can be listed and watched from
   std::string token_auth_file;
   std::string client_ca_file;
+  std::string authorization_mode = "Node,RBAC";
+  std::string enable_admission_plugins, disable_admission_plugins;
   bool help = false;
 };
 

@@ -80,6 +80,14 @@ PkiNames ServerNames(const Options& o, const std::string& node_ip) {
   return names;
 }
 
+std::vector<std::string> Names(std::string_view list) {
+  std::vector<std::string> out;
+  for (const std::string_view name : Split(list, ',')) {
+    if (!Trim(name).empty()) out.emplace_back(Trim(name));
+  }
+  return out;
+}
+
 kube::User ServiceAccount(std::string_view name) {
   return {Cat("system:serviceaccount:kube-system:", name), "", {"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}, {}};
 }
@@ -167,6 +175,8 @@ class ApplianceImpl final : public Appliance {
     ao.service_account_key = pki_.service_account_key_pem;
     ao.client_ca = pki_.ca_pem;
     ao.node = [this]() -> kube::NodeStreams* { return agent_.get(); };
+    ao.admission = {Names(o_.enable_admission_plugins), Names(o_.disable_admission_plugins)};
+    ao.authorization_modes = Names(o_.authorization_mode);
     if (!o_.token_auth_file.empty()) {
       TRY(const std::string text, ReadFile(o_.token_auth_file, 1 << 20));
       TRY(ao.tokens, kube::ParseTokenFile(text));
@@ -232,6 +242,8 @@ class ApplianceImpl final : public Appliance {
     kube::AddServiceAccount(context);
     kube::AddRootCaPublisher(context);
     kube::AddClusterRoleAggregation(context);
+    kube::AddResourceQuota(context);
+    if (o_.runtime != "none") kube::AddNodeRole(context, o_.node_name);
     kube::AddReplicaSet(context);
     kube::AddReplicationController(context);
     kube::AddDeployment(context);

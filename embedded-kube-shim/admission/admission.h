@@ -73,7 +73,32 @@ std::unique_ptr<AdmissionPlugin> NewDefaultIngressClass();
 std::unique_ptr<AdmissionPlugin> NewStorageObjectInUse();
 std::unique_ptr<AdmissionPlugin> NewTaintNewNodes();
 std::unique_ptr<AdmissionPlugin> NewRbacEscalation();
-// Every built-in plugin in upstream's order.
-AdmissionChain NewAdmissionChain();
+std::unique_ptr<AdmissionPlugin> NewClaimResize();
+std::unique_ptr<AdmissionPlugin> NewLimitRanger();
+std::unique_ptr<AdmissionPlugin> NewResourceQuota();
+std::unique_ptr<AdmissionPlugin> NewPodSecurity();
+std::unique_ptr<AdmissionPlugin> NewRuntimeClass();
+std::unique_ptr<AdmissionPlugin> NewNodeRestriction();
+std::unique_ptr<AdmissionPlugin> NewCertificateApproval();
+std::unique_ptr<AdmissionPlugin> NewCertificateSigning();
+std::unique_ptr<AdmissionPlugin> NewCertificateSubjectRestriction();
+std::unique_ptr<AdmissionPlugin> NewAlwaysAdmit();
+std::unique_ptr<AdmissionPlugin> NewAlwaysDeny();
+std::unique_ptr<AdmissionPlugin> NewAlwaysPullImages();
+std::unique_ptr<AdmissionPlugin> NewLimitPodHardAntiAffinityTopology();
+std::unique_ptr<AdmissionPlugin> NewExtendedResourceToleration();
+std::unique_ptr<AdmissionPlugin> NewDenyServiceExternalIps();
+std::unique_ptr<AdmissionPlugin> NewPodNodeSelector();
+std::unique_ptr<AdmissionPlugin> NewPodTolerationRestriction();
+std::unique_ptr<AdmissionPlugin> NewOwnerReferencesPermissionEnforcement();
+
+// Names as in --enable-admission-plugins and --disable-admission-plugins; what is in neither list follows the plugin's default.
+struct AdmissionOptions {
+  std::vector<std::string> enabled, disabled;
+};
+// kInvalid names a plugin that does not exist, or that is both enabled and disabled.
+Result<> CheckAdmissionOptions(const AdmissionOptions& options);
+// Every plugin that is on, in upstream's order. The escalation check is part of the API itself: always on.
+AdmissionChain NewAdmissionChain(const AdmissionOptions& options = {});
 
 }  // namespace skerry::kube

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "core/text/quantity.h"
 #include "embedded-kube-shim/admission/admission.h"
 #include "embedded-kube-shim/api/status.h"
 
@@ -66,6 +67,24 @@ class StorageObjectInUse final : public AdmissionPlugin {
   }
 };
 
+class ClaimResize final : public AdmissionPlugin {
+ public:
+  std::string_view name() const override { return "PersistentVolumeClaimResize"; }
+  Result<> Validate(const Ctx&, AdmissionRequest& request, const AdmissionWorld& world) const override {
+    const auto& def = request.def;
+    if (request.operation != Operation::kUpdate || !request.subresource.empty() || !def.group.empty() || def.resource != "persistentvolumeclaims" || !request.old) return {};
+    const auto storage = [](const json::Value& claim) { return text::Quantity::Parse(claim.At({"spec", "resources", "requests", "storage"}).Str()).value_or(text::Quantity()); };
+    if (storage(*request.object) <= storage(*request.old)) return {};
+    const auto refuse = [&](std::string_view why) { return std::unexpected(ForbiddenError("", "persistentvolumeclaims", request.name, why)); };
+    if (request.old->At({"status", "phase"}).Str() != "Bound") return refuse("Only bound persistent volume claims can be expanded");
+    const auto beta = request.object->At({"metadata", "annotations", "volume.beta.kubernetes.io/storage-class"}).Str();
+    const auto wanted = beta.empty() ? request.object->At({"spec", "storageClassName"}).Str() : beta;
+    const auto found = wanted.empty() ? nullptr : world.Lookup("storage.k8s.io", "storageclasses", "", wanted);
+    if (found && (*found)["allowVolumeExpansion"].Bool()) return {};
+    return refuse("only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize");
+  }
+};
+
 class TaintNewNodes final : public AdmissionPlugin {
  public:
   std::string_view name() const override { return "TaintNodesByCondition"; }
@@ -88,6 +107,7 @@ class TaintNewNodes final : public AdmissionPlugin {
 std::unique_ptr<AdmissionPlugin> NewDefaultStorageClass() { return std::make_unique<DefaultStorageClass>(); }
 std::unique_ptr<AdmissionPlugin> NewDefaultIngressClass() { return std::make_unique<DefaultIngressClass>(); }
 std::unique_ptr<AdmissionPlugin> NewStorageObjectInUse() { return std::make_unique<StorageObjectInUse>(); }
+std::unique_ptr<AdmissionPlugin> NewClaimResize() { return std::make_unique<ClaimResize>(); }
 std::unique_ptr<AdmissionPlugin> NewTaintNewNodes() { return std::make_unique<TaintNewNodes>(); }
 
 }  // namespace skerry::kube

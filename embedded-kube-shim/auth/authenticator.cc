@@ -41,16 +41,31 @@ class StaticTokens final : public TokenAuthenticator {
   const std::vector<StaticToken> tokens_;
 };
 
-class MastersAuthorizer final : public Authorizer {
+class UnionAuthorizer final : public Authorizer {
  public:
-  explicit MastersAuthorizer(const Authorizer& next) : next_(next) {}
+  explicit UnionAuthorizer(std::vector<const Authorizer*> all) : all_(std::move(all)) {}
   Verdict Authorize(const Attributes& attributes) const override {
     if (attributes.user.InGroup("system:masters")) return {Decision::kAllow, ""};
-    return next_.Authorize(attributes);
+    std::string reasons;
+    for (const auto* each : all_) {
+      auto verdict = each->Authorize(attributes);
+      if (verdict.decision != Decision::kNoOpinion) return verdict;
+      if (!verdict.reason.empty()) reasons += Cat(reasons.empty() ? "" : "\n", verdict.reason);
+    }
+    return {Decision::kNoOpinion, std::move(reasons)};
   }
 
  private:
-  const Authorizer& next_;
+  const std::vector<const Authorizer*> all_;
+};
+
+class ConstantAuthorizer final : public Authorizer {
+ public:
+  explicit ConstantAuthorizer(Decision decision) : decision_(decision) {}
+  Verdict Authorize(const Attributes&) const override { return {decision_, decision_ == Decision::kDeny ? "Everything is forbidden." : ""}; }
+
+ private:
+  const Decision decision_;
 };
 
 void AddGroup(User& user, std::string_view group) {
@@ -104,7 +119,8 @@ Result<std::vector<StaticToken>> ParseTokenFile(std::string_view text) {
 
 std::unique_ptr<Authenticator> NewCertificateAuthenticator() { return std::make_unique<CertificateAuthenticator>(); }
 std::unique_ptr<TokenAuthenticator> NewStaticTokens(std::vector<StaticToken> tokens) { return std::make_unique<StaticTokens>(std::move(tokens)); }
-std::unique_ptr<Authorizer> NewMastersAuthorizer(const Authorizer& next) { return std::make_unique<MastersAuthorizer>(next); }
+std::unique_ptr<Authorizer> NewUnionAuthorizer(std::vector<const Authorizer*> authorizers) { return std::make_unique<UnionAuthorizer>(std::move(authorizers)); }
+std::unique_ptr<Authorizer> NewConstantAuthorizer(Decision decision) { return std::make_unique<ConstantAuthorizer>(decision); }
 
 Result<std::optional<User>> AuthenticatorChain::AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* granted) const {
   std::vector<std::string> refusals = {"invalid bearer token"};

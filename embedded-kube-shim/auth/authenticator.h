@@ -60,7 +60,8 @@ Result<User> Impersonate(const Authorizer& authorizer, User user, const http::Re
 // Upstream's sentence for a refusal: `User "x" cannot list resource "y" in API group "z" at the cluster scope`.
 std::string ForbiddenText(const Attributes& attributes);
 Error ForbiddenFor(const Attributes& attributes, std::string_view reason);
-// system:masters may do everything, then `next`.
-std::unique_ptr<Authorizer> NewMastersAuthorizer(const Authorizer& next);
+// The first that allows or denies decides; when none does, their reasons are the answer's, one a line. system:masters may do everything.
+std::unique_ptr<Authorizer> NewUnionAuthorizer(std::vector<const Authorizer*> authorizers);
+std::unique_ptr<Authorizer> NewConstantAuthorizer(Decision decision);
 
 }  // namespace skerry::kube

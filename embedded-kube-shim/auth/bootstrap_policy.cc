@@ -107,7 +107,6 @@ R get ; resource.k8s.io ; resourceclaims
 R deletecollection ; resource.k8s.io ; resourceslices
 R create,delete,get,list,patch,update,watch ; resource.k8s.io ; resourceslices
 B system:node ; system:node ;
-B skerry:node-agents ; system:node ; group:system:nodes
 C system:node-proxier
 R list,watch ; core ; endpoints,services
 R get,list,watch ; core ; nodes

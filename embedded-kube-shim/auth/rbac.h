@@ -26,6 +26,7 @@ struct Attributes {
   bool resource_request = true;      // false: path is what is asked for
   std::string group, version, resource, subresource, ns, name;
   std::string path;
+  std::string field_selector;        // of a list, watch or deletecollection, as it was sent
 };
 
 enum class Decision : std::uint8_t { kAllow, kDeny, kNoOpinion };

@@ -34,6 +34,9 @@ void AddNamespace(const ControllerContext&);              // "namespace-controll
 void AddServiceAccount(const ControllerContext&);         // "service-account-controller"
 void AddNodeLifecycle(const ControllerContext&);          // "node-controller"
 void AddRootCaPublisher(const ControllerContext&);        // "root-ca-cert-publisher"
+void AddResourceQuota(const ControllerContext&);          // "resourcequota-controller"
+// Labels the node of this machine as control plane: agents may not say that of themselves. "node-controller"
+void AddNodeRole(const ControllerContext&, std::string node);
 void AddClusterRoleAggregation(const ControllerContext&); // "clusterrole-aggregation-controller"
 // The garbage collector keeps a graph of every object; it lives as long as the returned handle. "generic-garbage-collector"
 std::shared_ptr<void> AddGarbageCollector(const ControllerContext&);

@@ -94,9 +94,6 @@ class NodeStatus final : public Reconciler {
     changed |= SetIfDifferent(labels, "kubernetes.io/arch", m.architecture);
     changed |= SetIfDifferent(labels, "beta.kubernetes.io/os", "linux");
     changed |= SetIfDifferent(labels, "beta.kubernetes.io/arch", m.architecture);
-    json::Value& role = labels.Set("node-role.kubernetes.io/control-plane");
-    changed |= role.is_null();
-    if (role.is_null()) role = "";
     return changed;
   }
 

@@ -44,7 +44,7 @@ void Compress(http::Reply& reply) {
 // Segments that upstream's router would have to match one by one; an empty one matches nothing.
 bool HasEmptySegment(std::string_view path) { return path.find("//") != std::string_view::npos; }
 
-Attributes AttributesOf(const RequestInfo& info, const User& user) {
+Attributes AttributesOf(const RequestInfo& info, const User& user, const http::Request& request) {
   Attributes attributes;
   attributes.user = user;
   attributes.verb = info.verb;
@@ -56,6 +56,7 @@ Attributes AttributesOf(const RequestInfo& info, const User& user) {
   attributes.ns = info.ns;
   attributes.name = info.name;
   attributes.path = info.path;
+  if (info.verb == "list" || info.verb == "watch" || info.verb == "deletecollection") attributes.field_selector = request.Query("fieldSelector");
   return attributes;
 }
 
@@ -146,7 +147,7 @@ http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
   auto user = Identify(ctx, request);
   if (!user) return http::NeedsWorker{};
   rest.caller.user = std::move(*user);
-  if (authorizer_.Authorize(AttributesOf(rest.info, rest.caller.user)).decision != Decision::kAllow) return http::NeedsWorker{};
+  if (authorizer_.Authorize(AttributesOf(rest.info, rest.caller.user, *rest.http)).decision != Decision::kAllow) return http::NeedsWorker{};
   auto reply = rest_.ServeAtOnce(rest);
   if (!reply) return http::NeedsWorker{};
   Finish(*reply);
@@ -171,7 +172,7 @@ void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> r
     rest.caller.user = std::move(*user);
     rest.caller.user_agent = request->Get("User-Agent");
     if (request->path.starts_with(kConsoleApi)) return (*shared)(console_.Serve(rest));
-    const auto attributes = AttributesOf(rest.info, rest.caller.user);
+    const auto attributes = AttributesOf(rest.info, rest.caller.user, *rest.http);
     const auto verdict = authorizer_.Authorize(attributes);
     if (verdict.decision != Decision::kAllow) {
       auto response = EncodeError(*request, ForbiddenFor(attributes, verdict.reason));

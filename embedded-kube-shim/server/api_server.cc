@@ -1,9 +1,12 @@
 #include "embedded-kube-shim/server/api_server.h"
 
+#include <algorithm>
+
 #include "core/base/strings.h"
 #include "core/base/thread_pool.h"
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/auth/console_sessions.h"
+#include "embedded-kube-shim/auth/node_authorizer.h"
 #include "embedded-kube-shim/cache/object_cache.h"
 #include "embedded-kube-shim/server/api_handler.h"
 #include "embedded-kube-shim/server/bootstrap.h"
@@ -30,6 +33,42 @@ AuthenticatorChain MakeAuthenticators(const ApiServerOptions& options, std::shar
   return AuthenticatorChain(std::move(requests), std::move(tokens));
 }
 
+// By the names of --authorization-mode.
+class Authorizers {
+ public:
+  Authorizers(const std::vector<std::string>& modes, Informers& informers, const Authorizer& rbac) {
+    std::vector<const Authorizer*> order;
+    for (const auto& mode : modes) {
+      if (mode == "RBAC") {
+        order.push_back(&rbac);
+        continue;
+      }
+      if (mode == "Node") owned_.push_back(NewNodeAuthorizer(informers));
+      else owned_.push_back(NewConstantAuthorizer(mode == "AlwaysAllow" ? Decision::kAllow : Decision::kDeny));
+      order.push_back(owned_.back().get());
+    }
+    all_ = NewUnionAuthorizer(std::move(order));
+  }
+  const Authorizer& operator*() const { return *all_; }
+  const Authorizer* get() const { return all_.get(); }
+
+  static Result<> Check(const std::vector<std::string>& modes) {
+    std::vector<std::string> seen;
+    for (const auto& mode : modes) {
+      if (mode != "Node" && mode != "RBAC" && mode != "AlwaysAllow" && mode != "AlwaysDeny")
+        return Fail(Code::kInvalid, Cat("authorization mode ", Quote(mode), " is not one of Node, RBAC, AlwaysAllow, AlwaysDeny"));
+      if (std::find(seen.begin(), seen.end(), mode) != seen.end()) return Fail(Code::kInvalid, Cat("authorization mode ", Quote(mode), " is given twice"));
+      seen.push_back(mode);
+    }
+    if (modes.empty()) return Fail(Code::kInvalid, "at least one authorization mode is needed");
+    return {};
+  }
+
+ private:
+  std::vector<std::unique_ptr<Authorizer>> owned_;
+  std::unique_ptr<Authorizer> all_;
+};
+
 class ApiServerImpl final : public ApiServer {
  public:
   ApiServerImpl(store::Store& store, Registry& registry, ApiServerOptions options, const Clock& clock, Random& random)
@@ -37,11 +76,11 @@ class ApiServerImpl final : public ApiServer {
         completions_("api-completions", kCompletionThreads, kCompletionQueue),
         informers_(NewCacheInformers(caches_, registry)),
         rbac_(*informers_),
-        authorizer_(NewMastersAuthorizer(rbac_)),
+        authorizer_(options_.authorization_modes, *informers_, rbac_),
         tokens_(std::make_shared<ServiceAccountTokens>(KeyFrom(options_.service_account_key), options_.issuer, options_.audiences, *informers_, clock, random)),
         sessions_(std::make_shared<ConsoleSessions>(KeyFrom(options_.service_account_key), clock, random)),
         authenticators_(MakeAuthenticators(options_, tokens_, sessions_)),
-        engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
+        engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(options_.admission), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
         rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node}),
         nonresource_(engine_, Info()),
@@ -103,7 +142,7 @@ class ApiServerImpl final : public ApiServer {
   Caches caches_;
   std::unique_ptr<Informers> informers_;
   RbacAuthorizer rbac_;
-  std::unique_ptr<Authorizer> authorizer_;
+  Authorizers authorizer_;
   std::shared_ptr<ServiceAccountTokens> tokens_;
   std::shared_ptr<ConsoleSessions> sessions_;
   AuthenticatorChain authenticators_;
@@ -121,6 +160,8 @@ class ApiServerImpl final : public ApiServer {
 Result<std::unique_ptr<ApiServer>> ApiServer::Create(store::Store& store, Registry& registry, ApiServerOptions options, const Clock& clock, Random& random) {
   if (!options.service_account_key.empty())
     if (auto key = crypto::PrivateKey::FromPem(options.service_account_key); !key) return std::unexpected(std::move(key).error().Wrap("service account key"));
+  TRY_VOID(CheckAdmissionOptions(options.admission));
+  TRY_VOID(Authorizers::Check(options.authorization_modes));
   auto server = std::make_unique<ApiServerImpl>(store, registry, std::move(options), clock, random);
   TRY_VOID(server->Load());
   return server;

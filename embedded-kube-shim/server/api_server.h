@@ -9,6 +9,7 @@
 #include "core/base/component.h"
 #include "core/base/random.h"
 #include "core/http/message.h"
+#include "embedded-kube-shim/admission/admission.h"
 #include "embedded-kube-shim/auth/authenticator.h"
 #include "embedded-kube-shim/client/client.h"
 #include "embedded-kube-shim/client/node_streams.h"
@@ -33,6 +34,8 @@ struct ApiServerOptions {
   std::string service_account_key;               // PEM private key that signs tokens; empty: a fresh one (tokens die with the process)
   std::string client_ca;                         // PEM bundle, published for extension servers
   std::vector<StaticToken> tokens;               // see ParseTokenFile
+  AdmissionOptions admission;
+  std::vector<std::string> authorization_modes = {"Node", "RBAC"};   // in order; also AlwaysAllow, AlwaysDeny
   std::function<std::vector<std::pair<std::string, Result<>>>()> health;
   std::function<std::string()> metrics;
   std::function<NodeStreams*()> node;            // serves log, exec, attach and port-forward; null: no node here

@@ -184,6 +184,13 @@ Result<> WriteBootstrapObjects(const Ctx& ctx, Client& client, const ApiServerOp
     authentication.Set("data").Set("client-ca-file") = options.client_ca;
     return Ensure(ctx, client, "v1/configmaps", std::move(authentication));
   });
+  // What earlier versions wrote and nobody may hold any more.
+  rest.push_back([&]() -> Result<> {
+    constexpr std::string_view kBindings = "rbac.authorization.k8s.io/v1/clusterrolebindings";
+    const Key retired{"", "skerry:node-agents"};
+    if (!client.Get(ctx, kBindings, retired)) return {};
+    return client.Delete(ctx, kBindings, retired);
+  });
   TRY_VOID(RunTogether(std::move(namespaces)));
   return RunTogether(std::move(rest));
 }

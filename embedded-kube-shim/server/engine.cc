@@ -8,7 +8,8 @@
 namespace skerry::kube {
 namespace {
 
-constexpr int kMaxAttempts = 12;   // each lost race means that somebody else's write succeeded
+// Each lost race means that somebody else's write succeeded. What many objects share (a quota, an address range) may be lost very often.
+constexpr int kMaxAttempts = 12, kMaxSharedAttempts = 4096;
 
 }  // namespace
 
@@ -17,7 +18,7 @@ struct Engine::Running {
   std::unique_ptr<WriteOperation> operation;
   Done done;
   Attempt attempt;
-  int attempts = 0;
+  int attempts = 0, shared_losses = 0;
 };
 
 Engine::Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, const RbacAuthorizer& rbac, AdmissionChain chain, const Clock& clock,
@@ -26,7 +27,7 @@ Engine::Engine(store::Store& store, class Registry& registry, Caches& caches, co
       options_(std::move(options)), post_(std::move(post)) {}
 
 void Engine::Run(const Ctx& ctx, std::unique_ptr<WriteOperation> operation, Done done) {
-  Try(std::make_shared<Running>(Running{ctx, std::move(operation), std::move(done), {}, 0}));
+  Try(std::make_shared<Running>(Running{ctx, std::move(operation), std::move(done), {}, 0, 0}));
 }
 
 Result<Written> Engine::RunAndWait(const Ctx& ctx, std::unique_ptr<WriteOperation> operation) {
@@ -96,11 +97,12 @@ void Engine::Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome
   }
   if (outcome->conflict) {
     const bool own = run->attempt.key_expect && *run->attempt.key_expect == outcome->failed_expect;
-    auto again = op.Conflict(own, run->attempts);
+    if (!own) ++run->shared_losses;
+    auto again = op.Conflict(own, run->attempts - run->shared_losses);
     if (!again) {
       op.KeepWarnings();
       run->done(std::unexpected(std::move(again).error()));
-    } else if (run->attempts >= kMaxAttempts) {
+    } else if (run->attempts - run->shared_losses >= kMaxAttempts || run->shared_losses >= kMaxSharedAttempts) {
       run->done(std::unexpected(ConflictError(op.target.def->group, op.target.def->resource, op.target.name,
                                               "the object has been modified; please apply your changes to the latest version and try again")));
     } else {

@@ -46,7 +46,7 @@ class LocalClient final : public Client {
     if (subresource == "eviction") return Write(ctx, target, NewEviction(target, {}));
     if (subresource == "token") {
       if (!object["spec"]["expirationSeconds"].is_int()) object.Set("spec").Set("expirationSeconds") = 3600;
-      TRY(auto token, CreateToken(engine_, tokens_, target, std::move(object)));
+      TRY(auto token, CreateToken(ctx, engine_, tokens_, user_, target, std::move(object)));
       return std::make_shared<const json::Value>(std::move(token));
     }
     TRY(auto decoded, Decoded(target, std::move(object)));

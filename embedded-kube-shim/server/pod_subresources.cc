@@ -113,6 +113,9 @@ class Evict final : public WriteOperation {
   Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
     const auto& def = *target.def;
     if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
+    store::Batch none;
+    auto admission = AdmissionFor(*this, Operation::kCreate, nullptr, nullptr, none);
+    TRY_VOID(engine.admission().Validate(ctx, admission, engine));
     auto removal = NewServerDelete(target, delete_);
     removal->target.subresource.clear();
     removal->caller = caller;

@@ -56,7 +56,11 @@ Result<> Bind(const Engine& engine, const Target& account, const json::Value& re
 
 }  // namespace
 
-Result<json::Value> CreateToken(const Engine& engine, const ServiceAccountTokens& tokens, const Target& account, json::Value request) {
+Result<json::Value> CreateToken(const Ctx& ctx, const Engine& engine, const ServiceAccountTokens& tokens, const User& user, const Target& account, json::Value request) {
+  std::vector<std::string> warnings;
+  store::Batch batch;
+  AdmissionRequest admission{*account.def, account.version, "token", account.ns, account.name, Operation::kCreate, &request, nullptr, nullptr, user, false, warnings, batch};
+  TRY_VOID(engine.admission().Validate(ctx, admission, engine));
   TRY_VOID(CheckRequest(account, request));
   const auto found = engine.Lookup("", "serviceaccounts", account.ns, account.name);
   if (!found) return std::unexpected(NotFoundError("", "serviceaccounts", account.name));
@@ -91,7 +95,7 @@ void ServeTokenRequest(Rest& rest, RestRequest request, RestDone done) {
     TRY(auto body, ReadBody(request, schema, {std::string(kGroup), "v1", std::string(kKind)}, options.field_validation, warnings));
     if (!body["spec"]["expirationSeconds"].is_int()) body.Set("spec").Set("expirationSeconds") = kDefaultSeconds;
     RecordReviewFields(rest.engine(), request, options, schema, Cat(kGroup, "/v1"), body);
-    TRY(auto token, CreateToken(rest.engine(), *rest.services().tokens, request.target, std::move(body)));
+    TRY(auto token, CreateToken(request.ctx, rest.engine(), *rest.services().tokens, request.caller.user, request.target, std::move(body)));
     auto response = EncodeValue(output, 201, token);
     AddWarnings(response.headers, warnings);
     return http::Reply(std::move(response));
