@@ -27,7 +27,7 @@ stage "unit tests" twice unit_tests dev '~[slow]~[.]'
 stage "build (release)" make --no-print-directory build
 strip -o build/release/skerry.stripped build/release/skerry
 echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(stat -c %s build/release/skerry.stripped) bytes"
-tests=(tests/fault/test-store.sh tests/api/test-oracle.sh tests/e2e/test-sample.sh)
+tests=(tests/fault/test-store.sh tests/api/test-oracle.sh tests/e2e/test-sample.sh tests/ui/test-console.sh)
 if [ -n "${LONG:-}" ]; then
   stage "slow unit tests" unit_tests dev '[slow]'
   stage "build (asan)" make --no-print-directory asan

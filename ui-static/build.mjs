@@ -1,6 +1,7 @@
 // The console's only build tool: installs what the lock file names, bundles, compresses, and writes the C++ table that goes into the binary.
 //   node build.mjs --out assets.inc [--keep DIR] [--npm PATH]    DIR also receives the files as they are
 //   node build.mjs --test [--npm PATH]                           types, then the unit tests
+//   node build.mjs --install                                     only what tests in a browser need
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -62,6 +63,7 @@ function table(files) {
 }
 
 async function main() {
+  if (process.argv.includes('--install')) return install('all');
   if (process.argv.includes('--test')) return test();
   const out = option('--out') || die('usage: build.mjs --out FILE [--keep DIR] | --test');
   install('build');

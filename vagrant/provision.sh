@@ -20,8 +20,10 @@ case $what in
   bench) wanted+=("${tests[@]}" "${bench[@]}") ;;
   *) echo "usage: provision.sh run|test|bench" >&2; exit 2 ;;
 esac
-command -v node >/dev/null || wanted+=(nodejs)
+command -v node >/dev/null || wanted+=(nodejs)   # these two build the console
 command -v npm >/dev/null || wanted+=(npm)
+# The console is tested in a real browser.
+[ "$what" = run ] || command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)
 # kubernetes-client conflicts with a kubectl from elsewhere: whatever is on the PATH is used.
 command -v kubectl >/dev/null || wanted+=(kubernetes-client)
 command -v docker >/dev/null && wanted=("${wanted[@]/docker.io/}")

@@ -48,3 +48,5 @@ esac
 echo "start to answered request: $(((end - begin) / 1000000)) ms"
 echo
 echo "  http://hello.apps.localhost$([ "$port" = 80 ] || echo ":$port")/"
+# A link that logs in is for a person, not for a log.
+[ ! -t 1 ] || echo "  $("$skerry" console --data-dir "$data")   (the console; this link opens once)"

@@ -81,8 +81,8 @@ function Overview({ kind, object: o }: { kind: Kind; object: Thing }) {
   ];
   const selector = kind.pods ? selectorText(at(o, ...kind.pods) as Selector) : kind.id === 'services' ? selectorText({ matchLabels: (at(o, 'spec', 'selector') ?? {}) as Record<string, string> }) : '';
   return <div class="cards">
-    <Card title="Details"><Facts of={facts}/></Card>
     {kind.id === 'pods' ? <Containers object={o}/> : null}
+    <Card title="Details"><Facts of={facts}/></Card>
     {selector ? <Pods ns={ns} selector={selector}/> : null}
     {kind.id === 'nodes' ? <Pods ns="" node={meta.name ?? ''}/> : null}
     {kind.id === 'configmaps' || kind.id === 'secrets' ? <Keys object={o}/> : null}

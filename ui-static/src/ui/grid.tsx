@@ -6,14 +6,15 @@ import type { Row } from '../data/table.ts';
 
 export interface GridColumn {
   name: string;
-  width: string;                 // a grid track
+  min: number; grow: number;     // at least so many rem, and its share of what is left
   cell: (row: Row) => ComponentChildren;
 }
 
-const kRow = 40, kSpare = 8;
+const kRow = 40, kTallRow = 58, kSpare = 8;
 
-export function Grid({ label, columns, rows, by, down, onSort }: {
-  label: string; columns: GridColumn[]; rows: Row[]; by: string; down: boolean; onSort: (by: string, down: boolean) => void;
+// `stacked`: the first column has a line of its own above the others.
+export function Grid({ label, columns, rows, by, down, stacked, onSort }: {
+  label: string; columns: GridColumn[]; rows: Row[]; by: string; down: boolean; stacked: boolean; onSort: (by: string, down: boolean) => void;
 }) {
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
@@ -23,9 +24,12 @@ export function Grid({ label, columns, rows, by, down, onSort }: {
     observer.observe(box.current!);
     return () => observer.disconnect();
   }, []);
-  const first = Math.max(0, Math.min(Math.floor(top / kRow), rows.length) - kSpare);
-  const shown = rows.slice(first, first + Math.ceil(height / kRow) + 2 * kSpare);
-  const tracks = { gridTemplateColumns: columns.map(c => c.width).join(' ') };
+  const tall = stacked ? kTallRow : kRow;
+  const first = Math.max(0, Math.min(Math.floor(top / tall), rows.length) - kSpare);
+  const shown = rows.slice(first, first + Math.ceil(height / tall) + 2 * kSpare);
+  const tracks = { gridTemplateColumns: columns.slice(stacked ? 1 : 0).map(c => c.grow ? `minmax(${c.min}rem,${c.grow}fr)` : `${c.min}rem`).join(' ') };
+  // Narrower than this the table scrolls sideways inside its box; long texts never widen it.
+  const least = { minWidth: `${columns.reduce((sum, c) => sum + c.min + 1, 1)}rem` };
 
   // Arrows walk from row to row; Enter is the link's own.
   const onKey = (event: KeyboardEvent): void => {
@@ -39,13 +43,13 @@ export function Grid({ label, columns, rows, by, down, onSort }: {
     next.scrollIntoView({ block: 'nearest' });
   };
 
-  return <div class="grid" ref={box} role="table" aria-label={label} aria-rowcount={rows.length + 1} tabIndex={0} onKeyDown={onKey} onScroll={e => setTop(e.currentTarget.scrollTop)}>
-    <div role="rowgroup" class="head"><div class="row" role="row" aria-rowindex={1} style={tracks}>
+  return <div class={stacked ? 'grid stacked' : 'grid'} ref={box} role="table" aria-label={label} aria-rowcount={rows.length + 1} tabIndex={0} onKeyDown={onKey} onScroll={e => setTop(e.currentTarget.scrollTop)}>
+    <div role="rowgroup" class="head" style={least}><div class="row" role="row" aria-rowindex={1} style={tracks}>
       {columns.map(c => <span role="columnheader" key={c.name} aria-sort={by === c.name ? (down ? 'descending' : 'ascending') : 'none'}>
         <button type="button" onClick={() => onSort(c.name, by === c.name && !down)}>{c.name}<span aria-hidden="true">{by === c.name ? (down ? ' ↓' : ' ↑') : ''}</span></button></span>)}
     </div></div>
-    <div role="rowgroup" class="body" style={{ height: `${rows.length * kRow}px` }}>
-      <div style={{ transform: `translateY(${first * kRow}px)` }}>
+    <div role="rowgroup" class="body" style={{ ...least, height: `${rows.length * tall}px` }}>
+      <div style={{ transform: `translateY(${first * tall}px)` }}>
         {shown.map((row, i) => <div class={row.deleted ? 'row going' : 'row'} role="row" key={row.uid} aria-rowindex={first + i + 2} style={tracks}>
           {columns.map(c => <span role="cell" key={c.name}>{c.cell(row)}</span>)}
         </div>)}

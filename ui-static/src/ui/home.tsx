@@ -13,7 +13,7 @@ const behind = (table: RowTable): Row[] => [...table.rows.values()].filter(r => 
 const unwell = (table: RowTable): Row[] => [...table.rows.values()].filter(r => { const tone = podTone(table.cell(r, 'Status'), table.cell(r, 'Ready')); return tone === 'bad' || tone === 'warn' || tone === 'info'; });
 
 function Figure({ title, href, value, of }: { title: string; href: string; value: string; of?: string }) {
-  return <a class="card figure" href={href}><span class="muted">{title}</span><b>{value}</b><span class="muted">{of ?? ' '}</span></a>;
+  return <a class="card figure" href={href}><span class="muted">{title}</span><b>{value}</b><span class="muted">{of ?? '\u00a0'}</span></a>;
 }
 
 export function Home() {
@@ -33,16 +33,16 @@ export function Home() {
   const where = ns || 'all namespaces';
   return <>
     <div class="title"><h1>{ns || 'Everything'}</h1>{!ready || refused ? null : <Pill text={troubles === 0 ? 'All is well' : plural(troubles, 'thing needs', 'things need') + ' attention'} tone={troubles === 0 ? 'ok' : 'warn'}/>}</div>
-    {refused ? <Empty title={`You may not see what runs in ${where}`}>Choose a namespace that you have access to at the top, or type its name there.</Empty>
+    {refused ? <Empty title={`You may not see what runs in ${where}`}>{ns ? 'Choose another namespace at the top' : 'Name a namespace that you have access to at the top'}, or ask an administrator for a role like <code>view</code>.</Empty>
       : !ready ? <Loading/> : <>
       <div class="figures">
-        <Figure title="Deployments" href={linkTo(deployments, ns)} value={String(deploymentTable.rows.size)} of={late.length ? `${late.length} behind` : 'all ready'}/>
+        <Figure title="Deployments" href={linkTo(deployments, ns)} value={String(deploymentTable.rows.size)} of={late.length ? `${late.length} behind` : deploymentTable.rows.size ? 'all ready' : 'none yet'}/>
         <Figure title="Pods" href={linkTo(pods, ns)} value={String(podTable.rows.size)} of={`${running} running`}/>
         <Figure title="Services" href={linkTo(services, ns)} value={String(serviceTable.rows.size)}/>
         {nodeTable && !nodeTable.refusal.value ? <Figure title="Nodes" href={linkTo(nodes, '')} value={String(nodeTable.rows.size)} of={badNodes.length ? `${badNodes.length} not ready` : nodeTable.rows.size ? 'all ready' : 'control plane only'}/> : null}
         {warnings.refusal.value ? null : <Figure title="Warnings" href={`${linkTo(events, ns)}?q=warning`} value={String(warnings.rows.size)} of="in the last hour"/>}
       </div>
-      {empty ? <Empty title={`Nothing runs in ${where} yet`} command={`kubectl create deployment web --image=127.0.0.1:5000/web:1${ns ? ` -n ${ns}` : ''}`}>Push an image to the built-in registry and deploy it. What you create appears here at once.</Empty>
+      {empty ? <Empty title={ns ? `Nothing runs in ${ns} yet` : 'Nothing runs yet'} command={`kubectl create deployment web --image=127.0.0.1:5000/web:1${ns ? ` -n ${ns}` : ''}`}>Push an image to the built-in registry and deploy it. What you create appears here at once.</Empty>
         : <div class="cards">
           <Card title="Needs attention">{troubles === 0 ? <p class="muted">Nothing. Every workload has the pods it wants.</p> : <ul class="plain">
             {badNodes.slice(0, kMost).map(r => <li key={r.uid} class="line"><a class="cut grow" href={linkTo(nodes, '', r.name)}>{r.name}</a><Pill text={nodeTable!.cell(r, 'Status')}/></li>)}

@@ -15,7 +15,7 @@ const text = (v: unknown): string => v === null || v === undefined ? '' : String
 function Cell({ kind, table, row, column }: { kind: Kind; table: RowTable; row: Row; column: string }) {
   const value = table.cell(row, column);
   if (column === 'Age') return <Age from={row.created}/>;
-  if (kind.id === 'events' && column === 'Type') return <Pill text={value}/>;
+  if (kind.id === 'events' && column === 'Type') return <Pill text={value} tone={value === 'Warning' ? 'warn' : 'mute'}/>;
   if (kStatusColumns.has(column) && kStatusTypes.has(kind.id)) {
     return <Pill text={value} tone={kind.id === 'pods' ? podTone(value, table.cell(row, 'Ready')) : toneOf(value)}/>;
   }
@@ -34,20 +34,24 @@ function Cell({ kind, table, row, column }: { kind: Kind; table: RowTable; row: 
   return <span title={value}>{value}</span>;
 }
 
-const tracks: Record<string, string> = { Name: 'minmax(12rem,2.4fr)', Namespace: 'minmax(7rem,1.1fr)', Status: 'minmax(9rem,1.2fr)', Age: 'minmax(4.5rem,.5fr)', 'Last Seen': 'minmax(5.5rem,.5fr)',
-  Ready: 'minmax(5.5rem,.6fr)', Message: 'minmax(16rem,4fr)', Object: 'minmax(11rem,1.6fr)', Selector: 'minmax(10rem,1.6fr)', Restarts: 'minmax(6rem,.8fr)', 'Host/Port': 'minmax(13rem,2fr)', Hosts: 'minmax(13rem,2fr)' };
-const phoneTracks: Record<string, string> = { Name: 'minmax(0,1.7fr)', Age: '4rem', Ready: '5.5rem', Status: 'minmax(0,1fr)', Object: 'minmax(0,1.2fr)' };
+// Least width in rem and share of the rest. On a phone everything has to fit.
+const widths: Record<string, [number, number]> = { Name: [12, 2.4], Namespace: [7, 1.1], Status: [9, 1.2], Type: [6.5, .8], Age: [4.5, .5], 'Last Seen': [5.5, .4], Ready: [5.5, .6], Reason: [9, 1], Message: [16, 4],
+  Object: [11, 1.8], Selector: [10, 1.6], Restarts: [7, .8], 'Host/Port': [13, 2], Hosts: [13, 2], Roles: [8, 1], Version: [10, 1] };
+const phoneWidths: Record<string, [number, number]> = { Name: [0, 1.7], Age: [4, 0], 'Last Seen': [4.5, 0], Ready: [5.5, 0], Object: [0, 1.2], Desired: [4.5, 0] };
+const widthOf = (name: string, phone: boolean): { min: number; grow: number } => {
+  const [min, grow] = (phone ? phoneWidths : widths)[name] ?? (phone ? [0, 1] : [6, 1]);
+  return { min, grow };
+};
 
 const lastSeen = (row: Row): number => Date.parse(text(row.extra[0] ?? row.extra[1])) || row.created;
 
 function columnsOf(kind: Kind, table: RowTable, ns: string, phone: boolean): GridColumn[] {
-  const named = (name: string) => (phone ? phoneTracks : tracks)[name] ?? (phone ? 'minmax(0,1fr)' : 'minmax(6rem,1fr)');
-  const name: GridColumn = { name: 'Name', width: named('Name'), cell: row => <a class="name" href={linkTo(kind, row.ns, row.name)} title={row.name}>{row.name}</a> };
-  const where: GridColumn = { name: 'Namespace', width: named('Namespace'), cell: row => <a class="quiet" href={linkTo(kind, row.ns)}>{row.ns}</a> };
+  const name: GridColumn = { name: 'Name', ...widthOf('Name', phone), cell: row => <a class="name" href={linkTo(kind, row.ns, row.name)} title={row.name}>{row.name}</a> };
+  const where: GridColumn = { name: 'Namespace', ...widthOf('Namespace', phone), cell: row => <a class="quiet" href={linkTo(kind, row.ns)}>{row.ns}</a> };
   const printed = table.columns.filter(c => c.priority === 0 && c.name !== 'Name' && !kind.hide?.includes(c.name) && (!phone || kind.narrow.includes(c.name)));
-  const rest = printed.map<GridColumn>(c => ({ name: c.name, width: named(c.name), cell: row => <Cell kind={kind} table={table} row={row} column={c.name}/> }));
+  const rest = printed.map<GridColumn>(c => ({ name: c.name, ...widthOf(c.name, phone), cell: row => <Cell kind={kind} table={table} row={row} column={c.name}/> }));
   if (kind.id === 'events') {
-    const seen: GridColumn = { name: 'Last Seen', width: phone ? '4.5rem' : tracks['Last Seen']!, cell: row => <Age from={lastSeen(row)}/> };
+    const seen: GridColumn = { name: 'Last Seen', ...widthOf('Last Seen', phone), cell: row => <Age from={lastSeen(row)}/> };
     // What happened comes first; an event's own name says nothing.
     return [seen, ...(ns === '' && !phone ? [where] : []), ...rest];
   }
@@ -76,13 +80,13 @@ export function List({ kind }: { kind: Kind }) {
     <div class="title"><h1>{kind.title}</h1>{kind.namespaced ? <span class="muted">{where}</span> : null}</div>
     {refusal ? <Refused refusal={refusal} what={kind.title.toLowerCase()} where={kind.namespaced ? where : ''}/> : <>
       <div class="bar">
-        <input type="search" id="filter" aria-label={`Filter ${kind.title}`} placeholder="Filter (press /)" value={q} onInput={e => setQuery({ q: e.currentTarget.value })}/>
+        <input type="search" id="filter" aria-label={`Filter ${kind.title}`} placeholder={phone ? 'Filter' : 'Filter (press /)'} value={q} onInput={e => setQuery({ q: e.currentTarget.value })}/>
         <span class="muted" role="status">{!table.complete.value ? '' : q ? `${rows.length} of ${total}` : `${total}`}</span>
       </div>
       {!table.complete.value && total === 0 ? <Loading/>
         : total === 0 ? <Empty title={`No ${kind.title.toLowerCase()} ${kind.namespaced ? where : ''}`} command={kind.hint && ns && kind.namespaced ? `${kind.hint} -n ${ns}` : kind.hint}>{kind.about}</Empty>
         : rows.length === 0 ? <Empty title={`None of ${total} matches`}><button class="btn" type="button" onClick={() => setQuery({ q: '' })}>Clear the filter</button></Empty>
-        : <Grid label={kind.title} columns={columns} rows={rows} by={by} down={down} onSort={(name, d) => setQuery({ by: (d ? '-' : '') + name })}/>}
+        : <Grid label={kind.title} columns={columns} rows={rows} by={by} down={down} stacked={phone && !events} onSort={(name, d) => setQuery({ by: (d ? '-' : '') + name })}/>}
       <Command text={commandFor(kind, ns, 'get', ' -w')}/>
     </>}
   </>;

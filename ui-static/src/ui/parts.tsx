@@ -62,3 +62,5 @@ export const Loading = () => <p class="loading" role="status">Loading…</p>;
 
 export const Logo = () => <svg viewBox="0 0 32 32" width="26" height="26" aria-hidden="true"><path d="M5 19 12 7l5 7 3-4 7 9z" fill="var(--accent)"/>
   <path d="M2 24q3.5-3.5 7 0t7 0 7 0 7 0" fill="none" stroke="var(--accent2)" stroke-width="3" stroke-linecap="round"/></svg>;
+
+export const Icon = ({ d }: { d: string }) => <svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><path d={d} fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round"/></svg>;

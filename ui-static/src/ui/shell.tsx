@@ -7,7 +7,7 @@ import { Home } from './home.tsx';
 import { List } from './list.tsx';
 import { Login } from './login.tsx';
 import { Palette } from './palette.tsx';
-import { Empty, Logo } from './parts.tsx';
+import { Empty, Icon, Logo } from './parts.tsx';
 
 const namespacesKind = kindOf('namespaces')!;
 const typing = (target: EventTarget | null): boolean => target instanceof HTMLElement && (target.isContentEditable || /^(?:INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
@@ -98,9 +98,9 @@ function Frame() {
       <a class="brand" href={root} aria-label="skerry, home"><Logo/><span>skerry</span></a>
       <NamespacePicker names={names} refused={table.refusal.value !== null}/>
       <span class="grow"/>
-      <button type="button" class="chip" onClick={() => setPalette(true)} aria-label="Search (Ctrl+K)">Search <kbd>Ctrl K</kbd></button>
-      <button type="button" class="chip" onClick={() => { theme.value = t.next; }} aria-label={`Colours: ${t.word}`}>{t.word}</button>
-      <details class="who"><summary class="chip"><span class="cut">{session.user.value || 'you'}</span></summary>
+      <button type="button" class="chip" onClick={() => setPalette(true)}><Icon d="M7 2.5a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9ZM10.5 10.5 14 14"/><span class="word">Search</span> <kbd>Ctrl K</kbd></button>
+      <button type="button" class="chip" onClick={() => { theme.value = t.next; }} aria-label={`Colours: ${t.word}`}><span aria-hidden="true">◐</span> <span class="word">{t.word}</span></button>
+      <details class="who"><summary class="chip"><Icon d="M8 2a3 3 0 1 1 0 6 3 3 0 0 1 0-6ZM2.5 14a5.5 4.5 0 0 1 11 0"/><span class="cut word">{session.user.value || 'you'}</span></summary>
         <div class="popup"><p>Logged in as <b>{session.user.value}</b></p><button type="button" class="btn" onClick={() => session.logout()}>Log out</button><p><a href="/console/licenses.txt" target="_blank">Licences</a></p></div></details>
     </header>
     <Nav close={() => setNav(false)}/>
