@@ -130,6 +130,29 @@ TEST_CASE("an evaluation beyond its cost limit is cancelled and no operator hide
   CHECK(result.cost < 20'000);
 }
 
+TEST_CASE("estimates of cost follow from the sizes that a schema allows", "[cel]") {
+  struct Estimate { std::string_view schema, source; std::uint64_t min, max; };
+  const Estimate cases[] = {
+      {R"({"type":"array","items":{"type":"string"}})", "self.all(x, true)", 2, 3'145'727},
+      {R"({"type":"array","maxItems":10,"items":{"type":"integer"}})", "self.all(x, self.all(y, x != y || true))", 2, 552},
+      {R"({"type":"string","maxLength":10})", "self == self", 3, 6},
+      {R"({"type":"string"})", "self.matches('a.*b')", 2, 314'574},
+      {R"({"type":"object","additionalProperties":{"type":"boolean"}})", "self.exists(k, self[k])", 2, 2'202'006},
+      {R"({"type":"array","items":{"type":"string"}})", "self.sort().size() > 0", 14, 2'308'970'014'327},
+      {R"({"type":"integer"})", "self > 1 && self < 5", 2, 4},
+  };
+  for (const Estimate& c : cases) {
+    CAPTURE(c.schema, c.source);
+    const json::Value schema = Json(c.schema);
+    Env env(KubernetesLibrary());
+    env.Declare("self", FromSchema(schema, SchemaRole::kValue, "selfType1"));
+    const auto program = Program::Compile(env, c.source);
+    REQUIRE(program);
+    CHECK((*program)->estimate().min == c.min);
+    CHECK((*program)->estimate().max == c.max);
+  }
+}
+
 TEST_CASE("hostile expressions are refused without deep recursion", "[cel]") {
   CHECK(Run(std::string(300, '(') + "1" + std::string(300, ')')).text == "compilation failed: ERROR: <input>:-1:0: expression recursion limit exceeded: 250");
   CHECK(Run(std::string(100'001, 'a')).text == "compilation failed: ERROR: <input>:-1:0: expression code point size exceeds limit: size: 100001, limit 100000");

@@ -179,7 +179,6 @@ DeclTypePtr FromSchema(const json::Value& schema, SchemaRole role, std::string_v
 
 DeclTypePtr SimpleDecl(TypeKind kind) {
   auto type = Make(kind, kind == TypeKind::kBool ? 4 : kind == TypeKind::kString || kind == TypeKind::kBytes ? kMinText : 1);
-  if (kind == TypeKind::kString || kind == TypeKind::kBytes) type->max_elements = kMaxText;
   return type;
 }
 

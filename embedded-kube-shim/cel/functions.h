@@ -28,6 +28,7 @@ void AddMath(Library& library);
 void AddEncoders(Library& library);
 
 Val Arithmetic(char op, const Val& a, const Val& b);   // + - * / % of numbers of one kind, times and durations
+std::uint64_t PatternSizeOf(const Val& named_format);   // length of the pattern a named format stands for, for its price
 std::string FormatValue(const Val& value);             // as "%s" prints it
 
 // string.format(): the text, or the reason why not. With `types_only` arguments are checked by their declared types as far as those tell.

@@ -173,11 +173,11 @@ Problems Byte(std::string_view t) { return text::FromBase64(t) ? Problems{} : Pr
 Problems Date(std::string_view t) { return ParseTimestamp(Cat(t, "T00:00:00Z")) ? Problems{} : Problems{"invalid date"}; }
 Problems DateTime(std::string_view t) { return ParseTimestamp(t) ? Problems{} : Problems{"invalid datetime"}; }
 
-struct NamedFormat { std::string_view name; Problems (*check)(std::string_view); };
+struct NamedFormat { std::string_view name; Problems (*check)(std::string_view); std::uint64_t pattern_size; };
 constexpr NamedFormat kFormats[] = {
-    {"dns1123Label", Label1123}, {"dns1123Subdomain", Subdomain}, {"dns1035Label", Label1035}, {"qualifiedName", QualifiedName}, {"dns1123LabelPrefix", Label1123Prefix},
-    {"dns1123SubdomainPrefix", SubdomainPrefix}, {"dns1035LabelPrefix", Label1035Prefix}, {"labelValue", LabelValue}, {"uri", Uri}, {"uuid", Uuid}, {"byte", Byte},
-    {"date", Date}, {"datetime", DateTime}};
+    {"dns1123Label", Label1123, 30}, {"dns1123Subdomain", Subdomain, 60}, {"dns1035Label", Label1035, 30}, {"qualifiedName", QualifiedName, 60}, {"dns1123LabelPrefix", Label1123Prefix, 30},
+    {"dns1123SubdomainPrefix", SubdomainPrefix, 60}, {"dns1035LabelPrefix", Label1035Prefix, 30}, {"labelValue", LabelValue, 40}, {"uri", Uri, 1104}, {"uuid", Uuid, 72}, {"byte", Byte, 84},
+    {"date", Date, 72}, {"datetime", DateTime, 72}};
 
 class FormatVal : public Opaque {
  public:
@@ -220,6 +220,8 @@ constexpr FunctionRow kNamedFormats[] = {
 };
 
 }  // namespace
+
+std::uint64_t PatternSizeOf(const Val& named_format) { return static_cast<const FormatVal&>(named_format.opaque()).format.pattern_size; }
 
 void AddUrls(Library& library) {
   library.Add(kUrls);

@@ -91,8 +91,18 @@ class Run {
 
   static Val NoSuchKey(std::string_view key) { return Val::Error(Cat("no such key: ", key)); }
 
+  // A chain of selections costs one unit a link; a base that is no variable costs one more.
+  static bool IsChain(const Expr& node) {
+    return node.kind == ExprKind::kIdent || node.kind == ExprKind::kSelect || (node.kind == ExprKind::kCall && (node.name == "_[_]" || node.name == "_[?_]" || node.name == "_?._"));
+  }
+  Val Operand(const Expr& node) {
+    Val operand = Node(node);
+    if (!IsChain(node)) Charge(1);
+    return operand;
+  }
+
   Val Select(const Expr& node) {
-    Val operand = Node(*node.target);
+    Val operand = Operand(*node.target);
     if (operand.is_error()) return operand;
     const bool optional = operand.is(Kind::kOptional);
     if (optional) {
@@ -112,7 +122,10 @@ class Run {
       if (node.name == "_&&_") return Logical(node, false);
       if (node.name == "_||_") return Logical(node, true);
       if (node.name == "_?_:_") return Ternary(node);
-      if (node.name == "@not_strictly_false") return Val::Bool(!Node(*node.args[0]).IsFalse());
+      if (node.name == "@not_strictly_false") {
+        const bool go_on = !Node(*node.args[0]).IsFalse();
+        return Charge(1) ? Val::Bool(go_on) : Cancelled();
+      }
       if (node.name == "_[_]") return Index(node, false);
       if (node.name == "_[?_]") return Index(node, true);
       if (node.name == "_?._") return OptionalSelect(node);
@@ -141,7 +154,8 @@ class Run {
     for (const Overload* overload : node.overloads) {
       if (!Fits(*overload, args)) continue;
       Val result = overload->implementation({node.prepared.get()}, args);
-      if (!Charge(CallCost(node, args, result))) return Cancelled();
+      const bool constant_list = node.name == "@in" && node.args[1]->kind == ExprKind::kLiteral && args[1].is(Kind::kList);   // a look-up
+      if (!Charge(constant_list ? 0 : CallCost(node, args, result))) return Cancelled();
       return result;
     }
     Charge(1);
@@ -164,7 +178,11 @@ class Run {
     Val condition = Node(*node.args[0]);
     if (condition.is_error()) return condition;
     if (!condition.is(Kind::kBool)) return Val::Error("no such overload");
-    return Node(*node.args[condition.boolean() ? 1 : 2]);
+    const Expr& branch = *node.args[condition.boolean() ? 1 : 2];
+    const std::uint64_t before = cost_;
+    Val value = Node(branch);
+    if (IsChain(branch)) cost_ = before;   // paid for by whoever uses it
+    return value;
   }
 
   Val Alternative(const Expr& node) {
@@ -197,11 +215,12 @@ class Run {
   }
 
   Val Index(const Expr& node, bool optional) {
-    Val operand = Node(*node.args[0]);
+    Val operand = Operand(*node.args[0]);
+    const std::uint64_t before = cost_;
     Val index = Node(*node.args[1]);
+    if (IsChain(*node.args[1])) cost_ = before;   // part of the link
     if (operand.is_error()) return operand;
     if (index.is_error()) return index;
-    Charge(1);
     const bool unwrap = operand.is(Kind::kOptional);
     if (unwrap) {
       if (operand.inner() == nullptr) return operand;
@@ -209,14 +228,14 @@ class Run {
     }
     std::string problem;
     auto found = At(operand, index, &problem);
+    if (found || !(optional || unwrap)) Charge(1);
     if (!found) return (optional || unwrap) && !problem.starts_with("unsupported") ? Val::None() : Val::Error(std::move(problem));
     return (optional || unwrap) && !found->is_error() ? Val::Some(std::move(*found)) : std::move(*found);
   }
 
   Val OptionalSelect(const Expr& node) {
-    Val operand = Node(*node.args[0]);
+    Val operand = Operand(*node.args[0]);
     if (operand.is_error()) return operand;
-    Charge(1);
     if (operand.is(Kind::kOptional)) {
       if (operand.inner() == nullptr) return operand;
       operand = Val(*operand.inner());
@@ -224,6 +243,7 @@ class Run {
     if (!operand.is(Kind::kMap)) return Val::None();
     auto found = operand.map().Find(node.args[1]->literal);
     if (!found) return Val::None();
+    Charge(1);
     return found->is_error() ? std::move(*found) : Val::Some(std::move(*found));
   }
 
@@ -342,7 +362,6 @@ class Run {
           failed = condition.is_error() ? std::move(condition) : Val::Error("no such overload");
           return false;
         }
-        Charge(condition.boolean() ? 0 : 1);
         if (!condition.boolean()) return true;
       }
       Charge(1 + 1);   // the accumulator and the call
@@ -399,6 +418,7 @@ bool AllLiteral(const std::vector<ExprPtr>& nodes) {
 
 // Constant lists, maps and conversions are computed once.
 bool Fold1(Expr& node, std::string* error) {
+  if (node.kind == ExprKind::kIdent && node.ref == Expr::Ref::kTypeName) node.kind = ExprKind::kLiteral;
   const bool constant = (node.kind == ExprKind::kList || node.kind == ExprKind::kMap || (node.kind == ExprKind::kCall && IsConversion(node))) && AllLiteral(node.args);
   if (!constant || std::ranges::find(node.optional_entries, true) != node.optional_entries.end()) return true;
   EvalResult result = Evaluate(node, {}, UINT64_MAX);
