@@ -66,6 +66,8 @@ void EmitField(const Field& field, Value* found, Empties empties, std::vector<js
   if (!value.is_null()) CanonicalNode(field.type, value, empties);
   const bool keep = empties == Empties::kKeep && !value.is_null();
   if (keep && value.is_array() && value.size() == 0 && field.name == "managedFields") return out.push_back({field.name, std::move(value)});   // asks for a reset
+  const bool empty_collection = keep && (field.type->type == Type::kList || field.type->type == Type::kMap) && value.size() == 0;
+  if (empty_collection && !field.omit_zero) return out.push_back({field.name, std::move(value)});
   if ((field.omit_empty || field.omit_zero) && (value.is_null() || IsEmptyScalar(field.type, value))) return;
   if (value.is_null()) value = Zero(field.type);
   if ((field.type->type == Type::kList || field.type->type == Type::kMap) && value.size() == 0 && !keep) value = Value();

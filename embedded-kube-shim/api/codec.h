@@ -13,7 +13,7 @@ namespace skerry::kube {
 enum class Encoding : std::uint8_t { kJson, kYaml, kProtobuf };
 
 struct Decoded {
-  json::Value object;                       // canonical: typed, pruned of unknown fields, in upstream's field order, empty fields dropped
+  json::Value object;                       // canonical: typed, pruned of unknown fields, in upstream's field order, empty fields dropped but for lists and maps that the body spells out
   GroupVersionKind gvk;                     // as written in the body; empty parts when absent
   std::vector<std::string> strict_errors;   // `unknown field "spec.foo"`, `duplicate field "spec.bar"`, in upstream's order
   std::size_t yaml_duplicates = 0;          // so many of the first ones are YAML's own (`line 6: key "data" already set in map`)

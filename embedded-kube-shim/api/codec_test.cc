@@ -56,7 +56,7 @@ std::string WithServerFields(std::string_view message) {
 TEST_CASE("decoding gives the canonical typed form in upstream's field order") {
   const Decoded pod = DecodePod(R"({"kind":"Pod","spec":{"containers":[{"resources":{"limits":{"cpu":"1000m","memory":128}},"name":"a","env":[]}],"nodeName":""},
     "metadata":{"labels":null,"name":"p"},"apiVersion":"v1"})");
-  CHECK(pod.object.Dump() == R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"spec":{"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"128"}}}]},"status":{}})");
+  CHECK(pod.object.Dump() == R"({"kind":"Pod","apiVersion":"v1","metadata":{"name":"p"},"spec":{"containers":[{"name":"a","env":[],"resources":{"limits":{"cpu":"1","memory":"128"}}}]},"status":{}})");
   CHECK(pod.strict_errors.empty());
 }
 

@@ -224,7 +224,10 @@ void FillAlwaysEmitted(SchemaPtr schema, Value& value) {
   if (schema->type != Type::kStruct || !value.is_object()) return;
   for (const auto& field : schema->fields) {
     if (Value* member = value.Find(field.name)) {
-      FillAlwaysEmitted(field.type, *member);
+      // Go's encoder leaves an empty list out, so nobody can own it.
+      const bool collection = field.type->type == Type::kList || field.type->type == Type::kMap;
+      if (collection && field.omit_empty && !field.pointer && (member->is_array() || member->is_object()) && member->size() == 0) value.Erase(field.name);
+      else FillAlwaysEmitted(field.type, *member);
       continue;
     }
     // omitempty never drops a struct (nor a type with a struct behind it); only a nil pointer or omitzero does.

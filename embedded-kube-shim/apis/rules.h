@@ -116,4 +116,7 @@ bool SameValue(const json::Value& a, const json::Value& b);
 
 void ValidateBuiltin(const ResourceDef& def, const Version& version, std::string_view subresource, const json::Value& object, const json::Value* old, FieldErrors& errors);
 
+// What is wrong with the linked address fields of a Service (clusterIP, clusterIPs, ipFamilies, ipFamilyPolicy): checked before anything is allocated.
+FieldErrors ServiceAddressErrors(const ResourceDef& def, const Version& version, const json::Value& service, const json::Value* old);
+
 }  // namespace skerry::kube::rules

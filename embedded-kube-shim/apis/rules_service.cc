@@ -182,10 +182,9 @@ void Service(Run& run, const Node& service) {
   CheckTraffic(run, spec);
 }
 
-void ServiceUpdate(Run& run, const Node& service) {
-  const Node spec = service["spec"];
+// Neither the addresses nor the families of a service move; both come and go with ExternalName.
+void CheckAddressUpdate(Run& run, const Node& spec) {
   const Value& old = *spec.old;
-  if (spec.Str("type") != "LoadBalancer" && !spec["loadBalancerClass"]->is_null()) run.Forbidden(spec["loadBalancerClass"], "may only be used when `type` is 'LoadBalancer'");
   if (spec.Str("type") == "ExternalName" || old["type"].Str() == "ExternalName") return;
   const Node ips = spec["clusterIPs"], families = spec["ipFamilies"];
   const auto first = [](const Value& list) { return list.size() ? list.Items()[0].Str() : std::string_view(); };
@@ -205,6 +204,13 @@ void ServiceUpdate(Run& run, const Node& service) {
   const bool headless_changed = IsHeadless(*spec) != IsHeadless(old);
   if (!headless_changed && !IsHeadless(*spec) && old["ipFamilies"].size() > 0 && families.size() > 0 && first(*families) != first(old["ipFamilies"]))
     run.Invalid(Node{families.value, families.old, families.schema, families.field, families.path + "[0]"}, "may not change once set");
+}
+
+void ServiceUpdate(Run& run, const Node& service) {
+  const Node spec = service["spec"];
+  const Value& old = *spec.old;
+  CheckAddressUpdate(run, spec);
+  if (spec.Str("type") != "LoadBalancer" && !spec["loadBalancerClass"]->is_null()) run.Forbidden(spec["loadBalancerClass"], "may only be used when `type` is 'LoadBalancer'");
   if (spec.Str("type") == "LoadBalancer" && old["type"].Str() == "LoadBalancer") {
     if (!SameValue((*spec)["loadBalancerClass"], old["loadBalancerClass"])) run.Invalid(spec["loadBalancerClass"], "may not change once set");
     const bool was = old["externalTrafficPolicy"].Str() == "Local", is = spec.Str("externalTrafficPolicy") == "Local";
@@ -215,7 +221,7 @@ void ServiceUpdate(Run& run, const Node& service) {
 void ServiceStatus(Run& run, const Node& service) {
   const Node ingress = service["status"]["loadBalancer"]["ingress"];
   if (service["spec"].Str("type") != "LoadBalancer" && ingress.size() > 0) run.Forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'");
-  CheckLoadBalancerIngress(run, ingress, true);
+  else CheckLoadBalancerIngress(run, ingress, true);
 }
 
 }  // namespace
@@ -253,6 +259,14 @@ void CheckNonSpecialIp(Run& run, const Node& at) {
   if (v4 ? byte(0) == 169 && byte(1) == 254 : byte(0) == 0xfe && (byte(1) & 0xc0) == 0x80) run.Invalid(at, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
   if (v4 ? byte(0) == 224 && byte(1) == 0 && byte(2) == 0 : byte(0) == 0xff && (byte(1) & 0x0f) == 2)
     run.Invalid(at, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+}
+
+FieldErrors ServiceAddressErrors(const ResourceDef& def, const Version& version, const json::Value& service, const json::Value* old) {
+  static const json::Value none;
+  FieldErrors errors;
+  Run run{errors, def, version.name, "", service, old};
+  CheckClusterIps(run, Node{&service, old ? old : &none, version.schema, nullptr, ""}["spec"]);
+  return errors;
 }
 
 std::span<const NamedCall> ServiceCalls() {

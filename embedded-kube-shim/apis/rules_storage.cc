@@ -81,12 +81,14 @@ void PersistentVolumeClaimUpdate(Run& run, const Node& claim) {
     keep(now.Set("resources").Set("requests"), before["resources"]["requests"], "storage");
     keep(now, before, "volumeAttributesClassName");
   }
-  if (!SameValue(now, before))
+  // A class that is named "" is another one than none.
+  const bool unnamed = before["storageClassName"].is_null() != now["storageClassName"].is_null();
+  if (unnamed || !SameValue(now, before))
     run.Forbidden(spec, Cat("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n", InternalDiff(spec.schema, before, now)));
   const Node storage = spec["resources"]["requests"]["storage"];
   if (!storage.old->is_null() && Amount(*storage) < Amount(*storage.old)) {
     const Value& capacity = claim->At({"status", "capacity", "storage"});
-    if (Amount(*storage) <= Amount(capacity) && !capacity.is_null()) run.Forbidden(storage, "field can not be less than status.capacity");
+    if (Amount(*storage) <= Amount(capacity)) run.Forbidden(storage, "field can not be less than status.capacity");
   }
   Node mode = spec["volumeMode"];
   mode.path = "volumeMode";

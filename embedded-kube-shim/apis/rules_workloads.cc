@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <span>
 
 #include "core/base/strings.h"
 #include "core/text/quantity.h"
@@ -197,7 +198,9 @@ void Counters(Run& run, const Node& status) {
   const std::string_view kind = run.def.kind;
   if (kind != "DaemonSet") {
     const std::int64_t total = (*status)["replicas"].Int();
-    for (std::string_view field : {"fullyLabeledReplicas", "updatedReplicas", "readyReplicas", "currentReplicas", "availableReplicas"})
+    static constexpr std::string_view kStateful[] = {"readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"};
+    static constexpr std::string_view kOther[] = {"fullyLabeledReplicas", "updatedReplicas", "readyReplicas", "availableReplicas"};
+    for (std::string_view field : kind == "StatefulSet" ? std::span(kStateful) : std::span(kOther))
       if (status.schema->Find(field) && (*status)[field].Int() > total) run.Invalid(status[field], "cannot be greater than status.replicas");
     if ((*status)["availableReplicas"].Int() > (*status)["readyReplicas"].Int())
       run.Invalid(status["availableReplicas"], kind == "StatefulSet" ? "cannot be greater than status.readyReplicas" : "cannot be greater than readyReplicas");

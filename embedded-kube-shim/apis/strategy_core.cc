@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/apis/strategies.h"
@@ -89,12 +90,41 @@ class NamespaceStrategy final : public BuiltinStrategy {
   }
 };
 
+// Fields that only one type of service has go away with the type, unless the client changes them in the same breath (which validation refuses).
 class ServiceStrategy final : public BuiltinStrategy {
  public:
-  // The older field stands for the first address. Allocation follows in the engine.
-  void PrepareForCreate(StrategyContext&, Value& object) const override {
-    Value& spec = object.Set("spec");
-    if (!spec["clusterIP"].Str().empty() && spec["clusterIPs"].size() == 0) spec.Set("clusterIPs").Append(spec["clusterIP"].Clone());
+  void PrepareForUpdate(StrategyContext& context, Value& next, const Value& old) const override {
+    if (!context.subresource().empty()) return;
+    Value& spec = next.Set("spec");
+    const Value& before = old["spec"];
+    const std::string_view type = spec["type"].Str(), old_type = before["type"].Str();
+    if (old_type != "ExternalName" && type == "ExternalName") {
+      if (Same(spec, before, "clusterIP") && Same(spec, before, "clusterIPs")) spec.Erase("clusterIP"), spec.Erase("clusterIPs");
+      for (const std::string_view field : {"ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"})
+        if (Same(spec, before, field)) spec.Erase(field);
+    }
+    if (HasNodePorts(old_type) && !HasNodePorts(type) && NodePortsWithin(spec, before))
+      for (Value& port : spec.Set("ports").MutableItems()) port.Erase("nodePort");
+    const auto drop = [&](bool had, bool has, std::string_view field) {
+      if (had && !has && Same(spec, before, field)) spec.Erase(field);
+    };
+    drop(ChecksHealth(before), ChecksHealth(spec), "healthCheckNodePort");
+    const bool was_balanced = old_type == "LoadBalancer", balanced = type == "LoadBalancer";
+    if (!spec["allocateLoadBalancerNodePorts"].is_null()) drop(was_balanced, balanced, "allocateLoadBalancerNodePorts");
+    drop(was_balanced, balanced, "loadBalancerClass");
+    drop(IsExternal(before), IsExternal(spec), "externalTrafficPolicy");
+    if (!balanced) next.Set("status").Set("loadBalancer") = Value::Object();
+  }
+
+ private:
+  static bool Same(const Value& a, const Value& b, std::string_view field) { return a[field] == b[field]; }
+  static bool HasNodePorts(std::string_view type) { return type == "NodePort" || type == "LoadBalancer"; }
+  static bool ChecksHealth(const Value& spec) { return spec["type"].Str() == "LoadBalancer" && spec["externalTrafficPolicy"].Str() == "Local"; }
+  static bool IsExternal(const Value& spec) { return HasNodePorts(spec["type"].Str()) || (spec["type"].Str() == "ClusterIP" && spec["externalIPs"].size() > 0); }
+  static bool NodePortsWithin(const Value& spec, const Value& before) {
+    std::set<std::int64_t> known{0};
+    for (const Value& port : before["ports"].Items()) known.insert(port["nodePort"].Int());
+    return std::ranges::all_of(spec["ports"].Items(), [&](const Value& port) { return known.contains(port["nodePort"].Int()); });
   }
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/apis/rules.h"
 #include "embedded-kube-shim/apis/strategies.h"
 
 namespace skerry::kube {
@@ -52,7 +53,7 @@ class DaemonSetStrategy final : public BuiltinStrategy {
   void PrepareForUpdate(StrategyContext& context, Value& object, const Value& old) const override {
     if (!context.subresource().empty()) return;
     std::int64_t generation = ParseInt(old.At({"metadata", "annotations"})[kGeneration].Str()).value_or(0);
-    if (!(object.At({"spec", "template"}) == old.At({"spec", "template"}))) ++generation;
+    if (!rules::SameValue(object.At({"spec", "template"}), old.At({"spec", "template"}))) ++generation;
     if (generation > 0) object.Set("metadata").Set("annotations").Set(kGeneration) = Value(std::to_string(generation));
   }
 };

@@ -5,6 +5,7 @@
 #include "core/base/strings.h"
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/apis/formats.h"
+#include "embedded-kube-shim/apis/rules.h"
 
 namespace skerry::kube::warnings {
 namespace {
@@ -74,7 +75,7 @@ void StatefulSets(const Call& call) {
 }
 
 void DaemonSets(const Call& call) {
-  if (!call.old || !(call.object.At({"spec", "template"}) == call.old->At({"spec", "template"}))) ForPodTemplate("spec.template", call.object.At({"spec", "template"}), call.out);
+  if (!call.old || !rules::SameValue(call.object.At({"spec", "template"}), call.old->At({"spec", "template"}))) ForPodTemplate("spec.template", call.object.At({"spec", "template"}), call.out);
 }
 
 void ForJobSpec(const std::string& path, const Value& spec, Texts& out) {

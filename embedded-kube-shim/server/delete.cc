@@ -216,7 +216,7 @@ Result<> ValidateDeleteOptions(const ServerDeleteOptions& options) {
     errors.push_back({FieldErrorType::kInvalid, "propagationPolicy", Quote(*propagation), "orphanDependents and deletionPropagation cannot be both set"});
   if (propagation && *propagation != "Foreground" && *propagation != "Background" && *propagation != "Orphan")
     errors.push_back({FieldErrorType::kNotSupported, "propagationPolicy", Quote(*propagation), "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""});
-  bool known = options.dry_run.empty() || (options.dry_run.size() == 1 && options.dry_run[0] == "All");
+  const bool known = std::ranges::all_of(options.dry_run, [](const std::string& value) { return value == "All"; });
   if (!known) {
     auto shown = json::Value::Array();
     for (const auto& value : options.dry_run) shown.Append(value);

@@ -160,7 +160,7 @@ void KeepSystemMetadata(const json::Value& old, json::Value& next) {
   if (const auto* generation = before.Find("generation")) metadata.Set("generation") = generation->Clone();
   else metadata.Erase("generation");
   if (metadata["uid"].Str().empty()) metadata.Set("uid") = before["uid"].Clone();
-  if (metadata["creationTimestamp"].Str().empty()) metadata.Set("creationTimestamp") = before["creationTimestamp"].Clone();
+  if (!before["creationTimestamp"].is_null()) metadata.Set("creationTimestamp") = before["creationTimestamp"].Clone();
   metadata.Erase("selfLink");
 }
 

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include "core/base/strings.h"
+#include "core/text/base64.h"
 #include "core/text/yaml.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/patch.h"
@@ -83,7 +85,7 @@ Result<WriteOptions> ParseWriteOptions(const http::Request& request, std::string
   std::vector<std::string> dry_run;
   for (const auto value : request.QueryAll("dryRun"))
     if (!value.empty()) dry_run.emplace_back(value);
-  if (!dry_run.empty() && (dry_run.size() != 1 || dry_run[0] != "All")) {
+  if (std::ranges::any_of(dry_run, [](const std::string& value) { return value != "All"; })) {
     auto shown = json::Value::Array();
     for (const auto& value : dry_run) shown.Append(value);
     errors.push_back({FieldErrorType::kNotSupported, "dryRun", shown.Dump(), "supported values: \"All\""});
@@ -94,7 +96,7 @@ Result<WriteOptions> ParseWriteOptions(const http::Request& request, std::string
   for (std::size_t i = 0; i < options.field_manager.size() && i < 128; ++i) {
     const auto c = static_cast<unsigned char>(options.field_manager[i]);
     if (c < 0x20 || c == 0x7f) {
-      errors.push_back({FieldErrorType::kInvalid, "fieldManager", Quote(options.field_manager), "should only contain printable characters"});
+      errors.push_back({FieldErrorType::kInvalid, "fieldManager", Quote(options.field_manager), Cat("invalid character U+00", text::Hex(std::string(1, static_cast<char>(c))), " (at position ", i, ")")});
       break;
     }
   }

@@ -3,6 +3,7 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/service_fields.h"
 #include "embedded-kube-shim/server/write_steps.h"
 
 // Cluster addresses and node ports of Services. Each is a key of its own, taken and given back in the batch that writes the Service:
@@ -59,11 +60,11 @@ std::string PortKey(std::int64_t port) { return Cat(kInternalPrefix, "nodeports/
 
 class Allocation {
  public:
-  Allocation(Engine& engine, WriteOperation& op, Attempt& attempt) : engine_(engine), op_(op), attempt_(attempt) {}
+  Allocation(Engine& engine, WriteOperation& op, const json::Value& service, Attempt& attempt)
+      : engine_(engine), op_(op), attempt_(attempt), name_(service.At({"metadata", "name"}).Str()) {}
 
   Result<> Addresses(json::Value& service) {
     auto& spec = service.Set("spec");
-    FillFamilies(spec);
     if (!NeedsAddress(service)) return {};
     const auto range = ParseRange(engine_.options().service_cidr);
     const auto asked = std::string(spec["clusterIP"].Str());
@@ -108,7 +109,7 @@ class Allocation {
   Error Refuse(std::string path, std::string value, std::string detail) const {
     FieldErrors errors;
     errors.push_back({FieldErrorType::kInvalid, std::move(path), std::move(value), std::move(detail)});
-    return InvalidError("", "Service", op_.target.name, errors);
+    return InvalidError("", "Service", name_, errors);
   }
 
   bool Taken(const std::string& key) const {
@@ -116,19 +117,6 @@ class Allocation {
       if (op.key == key) return op.value.has_value();
     const auto entry = engine_.store().Get(key);
     return !entry || entry->has_value();
-  }
-
-  static void FillFamilies(json::Value& spec) {
-    if (spec["type"].Str() == "ExternalName") return;
-    const bool bare = spec["clusterIP"].Str() == "None" && spec["selector"].size() == 0;
-    if (spec["ipFamilies"].size() == 0) spec.Set("ipFamilies").Append("IPv4");
-    if (bare && spec["ipFamilies"].size() < 2 && spec["ipFamilyPolicy"].Str() != "SingleStack") {
-      const bool v4 = spec["ipFamilies"].Items()[0].Str() == "IPv4";
-      spec.Set("ipFamilies").Append(v4 ? "IPv6" : "IPv4");
-      if (spec["ipFamilyPolicy"].Str().empty()) spec.Set("ipFamilyPolicy") = "RequireDualStack";
-    }
-    if (spec["ipFamilyPolicy"].Str().empty()) spec.Set("ipFamilyPolicy") = "SingleStack";
-    if (spec["clusterIP"].Str() == "None" && spec["clusterIPs"].size() == 0) spec.Set("clusterIPs").Append("None");
   }
 
   Result<> TakeAddress(json::Value& service, const std::string& address, Range range) {
@@ -139,7 +127,7 @@ class Allocation {
       return std::unexpected(Refuse("spec.clusterIPs", shown.Dump(), Cat("failed to allocate IP ", address, ": the provided IP (", address, ") is not in the valid range. The range of valid IPs is ",
                                                                         engine_.options().service_cidr)));
     const auto key = AddressKey(address);
-    if (Taken(key)) return std::unexpected(Refuse("spec.clusterIPs", shown.Dump(), Cat("failed to allocate IP ", address, ": provided IP is already allocated")));
+    if (!op_.options.dry_run && Taken(key)) return std::unexpected(Refuse("spec.clusterIPs", shown.Dump(), Cat("failed to allocate IP ", address, ": provided IP is already allocated")));
     auto& spec = service.Set("spec");
     spec.Set("clusterIP") = address;
     spec.Set("clusterIPs") = std::move(shown);
@@ -179,9 +167,13 @@ class Allocation {
       if (port == 0) return std::unexpected(Refuse(std::move(path), "0", "failed to allocate a nodePort: range is full"));
       holder.Set(member) = port;
     } else if (!held.contains(port) && !mine.contains(port)) {
-      if (port < first || port > last)
-        return std::unexpected(Refuse(std::move(path), std::to_string(port), Cat("provided port is not in the valid range. The range of valid ports is ", first, "-", last)));
-      if (Taken(PortKey(port))) return std::unexpected(Refuse(std::move(path), std::to_string(port), "provided port is already allocated"));
+      // A dry run allocates nothing and takes any port.
+      std::string problem;
+      if (!op_.options.dry_run && (port < first || port > last)) problem = Cat("provided port is not in the valid range. The range of valid ports is ", first, "-", last);
+      else if (!op_.options.dry_run && Taken(PortKey(port))) problem = "provided port is already allocated";
+      if (!problem.empty() && member == "healthCheckNodePort")
+        return std::unexpected(Error(Code::kInternal, Cat("Internal error occurred: failed to allocate requested HealthCheck NodePort ", port, ": ", problem)));
+      if (!problem.empty()) return std::unexpected(Refuse(std::move(path), std::to_string(port), std::move(problem)));
     }
     if (mine.insert(port).second && !held.contains(port)) {
       attempt_.batch.expects.push_back({PortKey(port), 0});
@@ -193,30 +185,9 @@ class Allocation {
   Engine& engine_;
   WriteOperation& op_;
   Attempt& attempt_;
+  const std::string name_;
 };
 
-// A PUT that leaves allocated values out keeps them.
-void KeepAllocated(const json::Value& old, json::Value& next) {
-  auto& spec = next.Set("spec");
-  const auto& before = old["spec"];
-  if (NeedsAddress(old) && NeedsAddress(next)) {
-    if (spec["clusterIP"].Str().empty()) spec.Set("clusterIP") = before["clusterIP"].Clone();
-    if (spec["clusterIPs"].size() == 0 && spec["clusterIP"] == before["clusterIP"]) spec.Set("clusterIPs") = before["clusterIPs"].Clone();
-  }
-  if (NeedsNodePorts(old) && NeedsNodePorts(next)) {
-    for (auto& port : spec.Set("ports").MutableItems()) {
-      if (port["nodePort"].Int() != 0) continue;
-      for (const auto& known : before["ports"].Items())
-        if (known["port"] == port["port"] && known["protocol"] == port["protocol"] && known["nodePort"].Int() != 0) port.Set("nodePort") = known["nodePort"].Int();
-    }
-  }
-  if (NeedsHealthCheckPort(old) && NeedsHealthCheckPort(next) && spec["healthCheckNodePort"].Int() == 0 && before["healthCheckNodePort"].Int() != 0)
-    spec.Set("healthCheckNodePort") = before["healthCheckNodePort"].Int();
-}
-
-}  // namespace
-
-namespace {
 
 // A namespace and its default service account appear together: a pod that follows at once finds its account.
 void AddDefaultAccount(Engine& engine, const WriteOperation& op, const json::Value& ns, Attempt& attempt) {
@@ -240,7 +211,9 @@ void AddDefaultAccount(Engine& engine, const WriteOperation& op, const json::Val
 Result<> BeginCreate(Engine& engine, WriteOperation& op, json::Value& object, Attempt& attempt) {
   AddDefaultAccount(engine, op, object, attempt);
   if (!IsService(op)) return {};
-  Allocation allocation(engine, op, attempt);
+  LinkAddresses(nullptr, object);
+  TRY_VOID(InitFamilies(op.target, nullptr, object));
+  Allocation allocation(engine, op, object, attempt);
   TRY_VOID(allocation.Addresses(object));
   return allocation.Ports(object, {});
 }
@@ -248,20 +221,16 @@ Result<> BeginCreate(Engine& engine, WriteOperation& op, json::Value& object, At
 Result<> BeginUpdate(Engine& engine, WriteOperation& op, json::Value& next, const json::Value& old, Attempt& attempt) {
   if (!IsService(op)) return {};
   KeepAllocated(old, next);
-  Allocation allocation(engine, op, attempt);
-  auto& spec = next.Set("spec");
+  LinkAddresses(&old, next);
+  TRY_VOID(InitFamilies(op.target, &old, next));
+  Allocation allocation(engine, op, next, attempt);
   const auto before = std::string(old.At({"spec", "clusterIP"}).Str());
-  const bool had = NeedsAddress(old) && !before.empty();
-  if (NeedsAddress(next)) {
-    if (!had) {
-      TRY_VOID(allocation.Addresses(next));
-    }
-  } else if (had && spec["type"].Str() == "ExternalName") {
-    for (const std::string_view member : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}) spec.Erase(member);
+  const bool was_external = old.At({"spec", "type"}).Str() == "ExternalName", external = next.At({"spec", "type"}).Str() == "ExternalName";
+  if (was_external && !external) {
+    TRY_VOID(allocation.Addresses(next));
+  } else if (!was_external && external && NeedsAddress(old) && !before.empty()) {
     attempt.batch.ops.push_back({AddressKey(before), std::nullopt});
   }
-  if (!NeedsNodePorts(next) && NeedsNodePorts(old))
-    for (auto& port : spec.Set("ports").MutableItems()) port.Erase("nodePort");
   return allocation.Ports(next, Allocation::PortsOf(old));
 }
 

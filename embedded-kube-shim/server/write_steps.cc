@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/apis/rules.h"
 
 namespace skerry::kube {
 namespace {
@@ -49,11 +50,17 @@ void SplitForStatus(const Target& target, const json::Value& old, json::Value& n
     for (const std::string_view member : {"labels", "annotations", "finalizers", "ownerReferences"}) CopyMember(old["metadata"], next.Set("metadata"), member);
 }
 
-bool SameOutside(const json::Value& a, const json::Value& b, bool status_counts) {
+// Kinds for which an empty list in the body is another spec than none.
+bool TellsEmptyFromNone(const ResourceDef& def) {
+  return Is(def, "networking.k8s.io", "networkpolicies") || Is(def, "admissionregistration.k8s.io", "mutatingwebhookconfigurations") ||
+         Is(def, "admissionregistration.k8s.io", "validatingwebhookconfigurations");
+}
+
+bool SameOutside(const json::Value& a, const json::Value& b, bool status_counts, bool exactly) {
   const auto differs = [&](const json::Value& from, const json::Value& to) {
     for (const auto& [key, value] : from.Members()) {
       if (key == "metadata" || key == "kind" || key == "apiVersion" || (key == "status" && !status_counts)) continue;
-      if (!(value == to[key])) return true;
+      if (!(value == to[key]) && (exactly || !rules::SameValue(value, to[key]))) return true;
     }
     return false;
   };
@@ -87,11 +94,11 @@ void BumpGeneration(const Target& target, const json::Value& old, json::Value& n
   const auto& def = *target.def;
   const bool counts = def.has_generation || Is(def, "storage.k8s.io", "csidrivers");
   if (!counts || (target.subresource == "status") || Is(def, "scheduling.k8s.io", "priorityclasses")) return;
-  // Opaque parameters never count as equal upstream.
-  const bool opaque = Is(def, "resource.k8s.io", "deviceclasses") && next.At({"spec", "config"}).size() > 0;
-  bool same = !opaque && SameOutside(old, next, def.custom && !def.status_subresource);
-  if (Is(def, "apps", "deployments")) same = same && old.At({"metadata", "annotations"}) == next.At({"metadata", "annotations"});
-  if (Is(def, "discovery.k8s.io", "endpointslices")) same = same && old.At({"metadata", "labels"}) == next.At({"metadata", "labels"});
+  bool same = SameOutside(old, next, def.custom && !def.status_subresource, def.custom || TellsEmptyFromNone(def));
+  // Opaque parameters are bytes: another order of their members is another spec.
+  if (Is(def, "resource.k8s.io", "deviceclasses")) same = same && old.At({"spec", "config"}).Dump() == next.At({"spec", "config"}).Dump();
+  if (Is(def, "apps", "deployments")) same = same && rules::SameValue(old.At({"metadata", "annotations"}), next.At({"metadata", "annotations"}));
+  if (Is(def, "discovery.k8s.io", "endpointslices")) same = same && rules::SameValue(old.At({"metadata", "labels"}), next.At({"metadata", "labels"}));
   if (!same) next.Set("metadata").Set("generation") = old.At({"metadata", "generation"}).Int() + 1;
 }
 
@@ -104,7 +111,7 @@ std::string UidMismatch(const Target& target, std::string_view wanted, std::stri
   std::string place(def.resource);
   for (const auto& [resource, stored] : kStoredAs)
     if (!def.custom && resource == def.resource) place = stored;
-  if (def.custom) place = Cat(def.group, "/", place);
+  if (def.custom || def.group == "apiextensions.k8s.io" || def.group == "apiregistration.k8s.io") place = Cat(def.group, "/", place);
   return Cat("StorageError: invalid object, Code: 4, Key: ", dry_run ? "/" : "/registry/", place, "/", target.ns.empty() ? std::string() : target.ns + "/", target.name,
              ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: ", wanted, ", UID in object meta: ", found);
 }
