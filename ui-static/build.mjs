@@ -24,7 +24,7 @@ function install(wanted) {
   if (have === `${lock} all` || have === `${lock} ${wanted}`) return;
   const npm = spawnSync(option('--npm') || 'npm', ['ci', '--no-progress', '--loglevel=error', ...(wanted === 'all' ? [] : ['--omit=dev'])], { cwd: here, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
   if (npm.status !== 0) {
-    die(`console: npm ci failed in ${here}\n${(npm.error?.message ?? npm.stderr ?? '').trim().split('\n').slice(0, 8).join('\n')}\n` +
+    die(`console: npm ci failed in ${here}\n${(npm.error?.message ?? npm.stderr ?? '').trim().split('\n').filter(line => !/^npm error +at /.test(line)).slice(0, 6).join('\n')}\n` +
       'console: npm\'s registry must be reachable (a mirror: npm config set registry URL). To build without the console: cmake --preset NAME -DSKERRY_CONSOLE=OFF');
   }
   writeFileSync(marker, `${lock} ${wanted}`);

@@ -17,7 +17,9 @@ namespace {
 
 // A link with a code is a secret: only a terminal gets one, never a journal or a file.
 std::string ConsoleLine(const Options& options, Appliance& appliance, const std::string& server) {
-  const std::string verb = options.data_dir == Options().data_dir ? "skerry console" : Cat("skerry console --data-dir ", options.data_dir);
+  std::string verb = "skerry console";
+  if (options.data_dir != Options().data_dir) verb += Cat(" --data-dir ", options.data_dir);
+  if (options.run_dir != Options().run_dir) verb += Cat(" --run-dir ", options.run_dir);
   const auto code = ::isatty(STDOUT_FILENO) ? appliance.NewLoginCode() : Fail(Code::kUnsupported, "no terminal");
   if (!code) return Cat("  Console     ", server, "/console/  (log in: ", verb, ")\n");
   return Cat("  Console     ", LoginLink(server, *code), "\n              (opens once, within 15 minutes; another link: ", verb, ")\n");

@@ -101,6 +101,9 @@ await visible(page.getByRole('log').getByText('a line for the reader'));
 kubectl('exec', 'first', '--', 'sh', '-c', 'for i in $(seq 300); do echo "request $i from 10.0.0.7"; done >/proc/1/fd/1; echo "warning: disk is filling" >/proc/1/fd/1; echo "error: no space left" >/proc/1/fd/1');
 await visible(page.getByRole('log').getByText('no space left'));
 await shot(page, 'logs');
+const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download' }).click()]);
+assert.equal(download.suggestedFilename(), 'first-web.log');
+assert(readFileSync(await download.path(), 'utf8').includes('request 300 from 10.0.0.7\nwarning: disk'), 'the download is not the log');
 const end = () => page.getByRole('log').evaluate(b => b.scrollHeight - b.scrollTop - b.clientHeight);
 assert(await end() < 30, 'the log did not follow to its end');
 await page.getByRole('log').evaluate(b => { b.scrollTop = 0; });
@@ -115,6 +118,9 @@ step('kill -9 of the server: the state stays on the screen, then goes on without
 await page.goBack();
 await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Pods' }).click();
 await visible(row(page, 'first'));
+const reader = await newTab(context);
+await reader.goto(`${base}/console/p/default/pods/first/logs`);
+await visible(reader.getByRole('log').getByText('while reading above'));
 expected = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SSL|ERR_CONNECTION_CLOSED|ERR_HTTP2|ERR_INCOMPLETE_CHUNKED|ERR_NETWORK/;
 await ask('kill', 'killed');
 await visible(page.getByText('Connection lost. This is the state of'));
@@ -128,6 +134,11 @@ await visible(row(page, 'second').filter({ hasText: 'Running' }), 'a pod made af
 assert(await page.evaluate(() => window.neverReloaded), 'the page was loaded again');
 kubectl('delete', 'pod', 'second', '--now');
 await gone(row(page, 'second'));
+say('first', 'after the restart');
+await visible(reader.getByRole('log').getByText('after the restart'));
+assert.equal(await reader.getByRole('log').getByText('serving as first').count(), 1, 'the log repeated itself');
+assert.equal(await reader.getByRole('log').getByText('while reading above').count(), 1, 'the log repeated itself');
+await reader.close();
 
 step('trouble is told in words');
 kubectlApply([
@@ -200,6 +211,17 @@ await page.keyboard.press('ArrowDown');
 assert.equal(await page.evaluate(() => document.activeElement.textContent), 'unknown-image');
 await page.keyboard.press('Enter');
 await visible(page.getByRole('heading', { level: 1, name: 'unknown-image' }));
+
+step('a long table draws what is in sight, to its last row');
+execFileSync('kubectl', ['create', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: Array.from({ length: 200 }, (_, i) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `many-${i}`, namespace: 'shop' } })) }) });
+await page.goto(`${base}/console/p/shop/configmaps`);
+await visible(page.getByText(/^20[0-9]$/));
+assert(await page.getByRole('row').count() < 60, 'every row is drawn');
+await page.getByRole('table').evaluate(t => { t.scrollTop = t.scrollHeight; });
+await visible(row(page, 'many-199'));
+assert.equal(await row(page, 'many-0').count(), 0);
+kubectl('delete', 'configmap', '-n', 'shop', '--all', '--wait=false');
+await visible(page.getByText(/^[0-9]$/));
 
 step('accessibility rules hold, light and dark, on a desktop and on a phone; nothing sticks out at 320 pixels');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');

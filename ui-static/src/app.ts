@@ -1,7 +1,7 @@
 import { computed, effect, signal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { parsePlace, placePath, type Place } from './data/place.ts';
-import { ApiError, Session, type StatusBody } from './data/session.ts';
+import { Session } from './data/session.ts';
 import { Stream, type Handle, type Spec } from './data/stream.ts';
 import type { RowTable } from './data/table.ts';
 
@@ -20,13 +20,6 @@ export const stream = new Stream({
   after, now: Date.now, random: Math.random, schedule: nextFrame,
 });
 effect(() => { if (session.token.value === '') stream.close(); });
-
-export async function api<T>(path: string, init: RequestInit = {}): Promise<T> {
-  const response = await session.request(path, init);
-  const body = await response.json().catch(() => null) as (T & StatusBody) | null;
-  if (!response.ok) throw new ApiError(response.status, body?.reason ?? '', body?.message ?? `the server answered ${response.status}`);
-  return body as T;
-}
 
 // The place, and moving between places.
 export const place = signal<Place>(parsePlace(location.pathname, location.search));

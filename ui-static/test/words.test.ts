@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { age, fraction, podTone, selectorText, toneOf, toYaml, workloadStatus } from '../src/data/format.ts';
+import { age, bytesText, fraction, podTone, selectorText, toneOf, toYaml, workloadStatus } from '../src/data/format.ts';
 import { commandFor, kindOf, kinds, navigation, pathOf } from '../src/data/kinds.ts';
 import { containerReason, containerWord, withoutSecrets } from '../src/data/objects.ts';
 import { parsePlace, placePath } from '../src/data/place.ts';
@@ -20,6 +20,10 @@ test('status words have the colour of their meaning; a reason nobody knows is tr
   assert.equal(podTone('Running', '1/1'), 'ok');
   assert.deepEqual([workloadStatus(0, 0), workloadStatus(2, 2), workloadStatus(1, 2), workloadStatus(0, 2)].map(s => s.word), ['Stopped', 'Healthy', 'Degraded', 'Not ready']);
   assert.equal(fraction('2 of 3'), null);
+});
+
+test('bytes read as people say them', () => {
+  assert.deepEqual(['24684096Ki', '512Mi', '1536Mi', '100', '1500m', '2Ti'].map(bytesText), ['24 GiB', '512 MiB', '1.5 GiB', '100 B', '1500m', '2Ti']);
 });
 
 test('selectors become text, expressions included', () => {

@@ -54,6 +54,15 @@ export function workloadStatus(ready: number, wanted: number): { word: string; t
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
 
+// A quantity of bytes as a person says it; any other quantity as it is.
+export function bytesText(quantity: string): string {
+  const m = /^(\d+)(Ki|Mi|Gi|)$/.exec(quantity);
+  if (!m) return quantity;
+  let n = Number(m[1]) * 1024 ** ['', 'Ki', 'Mi', 'Gi'].indexOf(m[2]!), unit = 0;
+  for (; n >= 1024 && unit < 4; unit++) n /= 1024;
+  return `${n < 10 ? Number(n.toFixed(1)) : Math.round(n)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
+}
+
 // A label selector object as the API's text form.
 export interface Selector { matchLabels?: Record<string, string>; matchExpressions?: { key: string; operator: string; values?: string[] }[] }
 export function selectorText(s: Selector | undefined): string {

@@ -3,11 +3,6 @@ import { signal } from '@preact/signals';
 // Who is logged in. The token is kept in sessionStorage: it belongs to this origin, port included, while a cookie would be sent to every
 // port of the host, where other people's services may listen. Tabs of the same console hand it to each other.
 
-export interface StatusBody { message?: string; reason?: string; code?: number; details?: { retryAfterSeconds?: number } }
-export class ApiError extends Error {
-  constructor(readonly code: number, readonly reason: string, message: string) { super(message); }
-}
-
 // What a person pasted: a token, "Bearer token", or a kubeconfig that holds one.
 export function tokenFrom(pasted: string): string {
   const text = pasted.trim();

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { linkTo, place, useTable } from '../app.ts';
-import { podTone, plural, selectorText, toYaml, toneOf, workloadStatus, type Selector, type Tone } from '../data/format.ts';
+import { bytesText, podTone, plural, selectorText, toYaml, toneOf, workloadStatus, type Selector, type Tone } from '../data/format.ts';
 import { commandFor, kindNamed, kindOf, pathOf, type Kind } from '../data/kinds.ts';
 import { containerReason, containerWord, containersOf, inReadingOrder, podSpec, podStatus, withoutSecrets, type Condition, type Port, type Thing } from '../data/objects.ts';
 import type { RowTable } from '../data/table.ts';
@@ -92,7 +92,7 @@ function Overview({ kind, object: o }: { kind: Kind; object: Thing }) {
 }
 
 const portText = (p: Port): string => `${p.port}${p.targetPort !== undefined && p.targetPort !== p.port ? ` → ${p.targetPort}` : ''}/${p.protocol ?? 'TCP'}${p.nodePort ? ` (node port ${p.nodePort})` : ''}`;
-const link = (host: string) => host ? <a href={`http://${host}/`} target="_blank" rel="noreferrer">{host}</a> : '';
+const link = (host: string, secure = false) => host ? <a href={`${secure ? 'https' : 'http'}://${host}/`} target="_blank" rel="noreferrer">{host}</a> : '';
 
 function factsOf(kind: Kind, o: Thing): [string, ComponentChildren][] {
   const spec = o.spec;
@@ -110,12 +110,12 @@ function factsOf(kind: Kind, o: Thing): [string, ComponentChildren][] {
     case 'services': return [['Type', words(at(spec, 'type'))], ['Cluster address', words(at(spec, 'clusterIP'))], ['Ports', ((at(spec, 'ports') ?? []) as Port[]).map(p => <div key={portText(p)}>{portText(p)}</div>)],
       ['Name in the cluster', `${o.metadata?.name}.${o.metadata?.namespace}.svc`]];
     case 'ingresses': return [['Hosts', ((at(spec, 'rules') ?? []) as { host?: string }[]).map(r => <div key={r.host}>{link(r.host ?? '')}</div>)], ['Class', words(at(spec, 'ingressClassName'))]];
-    case 'routes': return [['Host', link(words(at(spec, 'host')))], ['Path', words(at(spec, 'path'))], ['Service', words(at(spec, 'to', 'name'))], ['TLS', words(at(spec, 'tls', 'termination'))]];
+    case 'routes': return [['Host', link(words(at(spec, 'host')), at(spec, 'tls') !== undefined)], ['Path', words(at(spec, 'path'))], ['Service', words(at(spec, 'to', 'name'))], ['TLS', words(at(spec, 'tls', 'termination'))]];
     case 'nodes': {
       const info = (at(o, 'status', 'nodeInfo') ?? {}) as Record<string, string>;
       const capacity = (at(o, 'status', 'capacity') ?? {}) as Record<string, string>;
       return [['Address', ((at(o, 'status', 'addresses') ?? []) as { type: string; address: string }[]).map(a => <div key={a.type + a.address}>{a.address}</div>)],
-        ['Capacity', `${capacity['cpu'] ?? '?'} CPUs, ${capacity['memory'] ?? '?'} memory, ${capacity['pods'] ?? '?'} pods`], ['System', info['osImage']], ['Kernel', info['kernelVersion']],
+        ['Capacity', `${capacity['cpu'] ?? '?'} CPUs, ${capacity['memory'] ? bytesText(capacity['memory']) : '?'} memory, ${capacity['pods'] ?? '?'} pods`], ['System', info['osImage']], ['Kernel', info['kernelVersion']],
         ['Containers by', info['containerRuntimeVersion']], ['Version', info['kubeletVersion']]];
     }
     case 'jobs': return [['Completions', `${number(o, 'status', 'succeeded')} of ${words(at(spec, 'completions') ?? 1)}`], ['Failed', number(o, 'status', 'failed') || '']];

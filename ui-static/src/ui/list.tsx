@@ -81,7 +81,7 @@ export function List({ kind }: { kind: Kind }) {
     {refusal ? <Refused refusal={refusal} what={kind.title.toLowerCase()} where={kind.namespaced ? where : ''}/> : <>
       <div class="bar">
         <input type="search" id="filter" aria-label={`Filter ${kind.title}`} placeholder={phone ? 'Filter' : 'Filter (press /)'} value={q} onInput={e => setQuery({ q: e.currentTarget.value })}/>
-        <span class="muted" role="status">{!table.complete.value ? '' : q ? `${rows.length} of ${total}` : `${total}`}</span>
+        <span class="muted" role={q ? 'status' : undefined}>{!table.complete.value ? '' : q ? `${rows.length} of ${total}` : `${total}`}</span>
       </div>
       {!table.complete.value && total === 0 ? <Loading/>
         : total === 0 ? <Empty title={`No ${kind.title.toLowerCase()} ${kind.namespaced ? where : ''}`} command={kind.hint && ns && kind.namespaced ? `${kind.hint} -n ${ns}` : kind.hint}>{kind.about}</Empty>
