@@ -1,6 +1,7 @@
 #include "embedded-kube-shim/server/patch_apply.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/base/strings.h"
 #include "core/json/parse.h"
@@ -9,6 +10,7 @@
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/patch.h"
 #include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/write_steps.h"
 
 namespace skerry::kube {
 namespace {
@@ -60,23 +62,33 @@ void SortAlong(json::Value& object, std::string_view pointer, bool test = false)
 void SortMerged(json::Value& object, const json::Value& patch) {
   if (!object.is_object() || !patch.is_object()) return;
   SortMembers(object);
-  for (const auto& [key, value] : patch.Members())
-    if (auto* member = object.Find(key)) SortMerged(*member, value);
+  for (const auto& [key, value] : patch.Members()) {
+    auto* member = object.Find(key);
+    if (member && value.is_array()) SortBelow(*member);
+    else if (member) SortMerged(*member, value);
+  }
 }
 
 // A patched document as an object of the target, with unknown fields reported the way patches report them.
-Result<json::Value> DecodePatched(const Target& target, json::Value patched, FieldValidation validation, std::vector<std::string>& warnings) {
+// `found` is what is wrong with the patch itself.
+Result<json::Value> DecodePatched(const Target& target, json::Value patched, FieldValidation validation, std::vector<std::string>& warnings, std::vector<std::string> found = {}) {
   const auto gvk = target.gvk();
   const auto kind = patched["kind"].Str(), api_version = patched["apiVersion"].Str();
   if (patched.is_object() && !kind.empty() && !api_version.empty() && (kind != gvk.kind || api_version != gvk.api_version()) && !target.def->custom)
     return std::unexpected(InvalidPatch(patched, Cat("no kind ", Quote(kind), " is registered for version ", Quote(api_version), " in scheme \"pkg/api/legacyscheme/scheme.go:30\"")));
+  if (patched.is_object() && api_version.empty() && !target.def->custom) {
+    // Without a version it is an object of no kind, with nothing but unknown fields.
+    std::set<std::string_view> unknown;
+    for (const auto& [key, value] : patched.Members())
+      if (key != "kind" && key != "apiVersion") unknown.insert(key);
+    for (const auto key : unknown) warnings.push_back(Cat("unknown field ", Quote(key)));
+    return std::unexpected(BadRequestError(NamelessText(target.name)));
+  }
   auto decoded = DecodeValue(target.schema_version().schema, patched.Clone());
   if (!decoded) return std::unexpected(InvalidPatch(patched, decoded.error().message()));
-  if (!decoded->strict_errors.empty()) {
-    if (validation == FieldValidation::kStrict) return std::unexpected(InvalidPatch(patched, Cat("strict decoding error: ", Join(decoded->strict_errors, ", "))));
-    if (validation == FieldValidation::kWarn)
-      for (const auto& error : decoded->strict_errors) warnings.push_back(error);
-  }
+  found.insert(found.end(), decoded->strict_errors.begin(), decoded->strict_errors.end());
+  if (!found.empty() && validation == FieldValidation::kStrict) return std::unexpected(InvalidPatch(patched, Cat("strict decoding error: ", Join(found, ", "))));
+  if (validation == FieldValidation::kWarn) warnings.insert(warnings.end(), found.begin(), found.end());
   auto object = std::move(decoded->object);
   object.Set("kind") = gvk.kind;
   object.Set("apiVersion") = gvk.api_version();
@@ -129,6 +141,35 @@ Result<json::Value> ApplyStrategic(const Target& target, const PatchBody& body, 
   return std::unexpected(InvalidError("", "", "", errors));
 }
 
+// "/spec/ports/0/name" as fields are named in messages: "spec.ports[0].name".
+std::string FieldOf(std::string_view pointer) {
+  std::string out;
+  for (const auto step : Split(pointer.substr(pointer.starts_with('/') ? 1 : 0), '/')) {
+    const bool index = !step.empty() && step.find_first_not_of("0123456789") == step.npos;
+    out += index ? Cat("[", step, "]") : Cat(out.empty() ? "" : ".", step);
+  }
+  return out;
+}
+
+// What a strict reader finds wrong with the text of a JSON patch, and with the values that it puts into the object.
+std::vector<std::string> StrictErrorsOf(std::string_view text, const json::Value& patch) {
+  std::vector<std::string> duplicates, out, inside;
+  json::ParseOptions parse;
+  parse.duplicates = &duplicates;
+  if (!text.empty() && !json::Parse(text, parse)) return {};
+  for (const auto& path : duplicates) {
+    out.push_back(Cat("json patch duplicate field ", Quote(path)));
+    const auto end = path.find("].value.");
+    const auto index = end == path.npos ? std::nullopt : ParseUint(std::string_view(path).substr(1, end - 1));
+    if (index && *index < patch.size()) inside.push_back(Cat("duplicate field ", Quote(Cat(FieldOf(patch.Items()[*index]["path"].Str()), path.substr(end + 7)))));
+  }
+  for (std::size_t i = 0; i < patch.size(); ++i)
+    for (const auto& [key, value] : patch.Items()[i].Members())
+      if (key != "op" && key != "path" && key != "from" && key != "value") out.push_back(Cat("json patch unknown field ", Quote(Cat("[", i, "].", key))));
+  out.insert(out.end(), inside.begin(), inside.end());
+  return out;
+}
+
 Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const json::Value& live, FieldValidation validation, std::vector<std::string>& warnings) {
   json::PatchOptions options;
   options.type_name = "handlers.jsonPatchOp";
@@ -148,7 +189,7 @@ Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const
     SortAlong(*patched, operation["path"].Str(), operation["op"].Str() == "test");
     if (const auto* from = operation.Find("from")) SortAlong(*patched, from->Str());
   }
-  return DecodePatched(target, std::move(*patched), validation, warnings);
+  return DecodePatched(target, std::move(*patched), validation, warnings, StrictErrorsOf(body.text, *patch));
 }
 
 }  // namespace
