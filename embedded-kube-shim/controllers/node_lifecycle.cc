@@ -12,6 +12,7 @@ namespace skerry::kube {
 namespace {
 
 constexpr std::chrono::seconds kGrace{50};
+constexpr std::chrono::seconds kPatience{5};   // from not ready to eviction
 constexpr const char* kNodes = "v1/nodes";
 constexpr const char* kLeases = "coordination.k8s.io/v1/leases";
 constexpr const char* kName = "node-controller";
@@ -50,9 +51,11 @@ class NodeLifecycle final : public Reconciler {
     if (left.count() <= 0) {
       TRY(node, MarkUnknown(ctx, node));
     }
-    TRY_VOID(SyncTaints(ctx, *node));
+    const auto evicts_in = EvictionDelay(*node);
+    TRY_VOID(SyncTaints(ctx, *node, evicts_in.count() <= 0));
     Outcome outcome;
     if (left.count() > 0) outcome.requeue_after = left;
+    if (evicts_in.count() > 0 && (left.count() <= 0 || evicts_in < left)) outcome.requeue_after = evicts_in;
     return outcome;
   }
 
@@ -65,12 +68,27 @@ class NodeLifecycle final : public Reconciler {
     for (const json::Value& c : node["status"]["conditions"].Items()) sign += c["lastHeartbeatTime"].Str();
     const Clock::MonoTime now = clock_.Mono();
     std::lock_guard lock(mutex_);
-    auto& [last, at] = seen_[name];
-    if (at == Clock::MonoTime{} || last != sign) {
-      last = sign;
-      at = now;
+    Seen& seen = seen_[name];
+    if (seen.at == Clock::MonoTime{} || seen.sign != sign) {
+      seen.sign = sign;
+      seen.at = now;
     }
-    return std::chrono::ceil<std::chrono::milliseconds>(at + kGrace - now);
+    return std::chrono::ceil<std::chrono::milliseconds>(seen.at + kGrace - now);
+  }
+
+  // How long a node that is not ready keeps its pods for certain: one that flickers evicts nobody.
+  std::chrono::milliseconds EvictionDelay(const json::Value& node) {
+    const json::Value* ready = FindCondition(node["status"], "Ready");
+    const std::string status(ready ? (*ready)["status"].Str() : std::string_view());
+    const Clock::MonoTime now = clock_.Mono();
+    std::lock_guard lock(mutex_);
+    Seen& seen = seen_[std::string(Name(node))];
+    if (seen.ready_since == Clock::MonoTime{} || seen.ready != status) {
+      seen.ready = status;
+      seen.ready_since = now;
+    }
+    if (status != "False" && status != "Unknown") return {};
+    return std::chrono::ceil<std::chrono::milliseconds>(seen.ready_since + kPatience - now);
   }
 
   Result<ObjectPtr> MarkUnknown(const Ctx& ctx, const ObjectPtr& node) {
@@ -114,8 +132,11 @@ class NodeLifecycle final : public Reconciler {
     return {};
   }
 
-  Result<> SyncTaints(const Ctx& ctx, const json::Value& node) {
+  Result<> SyncTaints(const Ctx& ctx, const json::Value& node, bool evicts) {
     json::Value wanted = json::Value::Array();
+    const auto has = [&](std::string_view key, std::string_view effect) {
+      return std::ranges::any_of(node["spec"]["taints"].Items(), [&](const json::Value& t) { return t["key"].Str() == key && t["effect"].Str() == effect; });
+    };
     const auto add = [&](std::string_view key, std::string_view effect) {
       // A taint that stays keeps its time.
       for (const json::Value& t : node["spec"]["taints"].Items()) {
@@ -138,7 +159,7 @@ class NodeLifecycle final : public Reconciler {
       const json::Value* c = FindCondition(node["status"], r.condition);
       if (!c || (*c)["status"].Str() != r.status) continue;
       add(r.key, "NoSchedule");
-      if (r.execute) add(r.key, "NoExecute");
+      if (r.execute && (evicts || has(r.key, "NoExecute"))) add(r.key, "NoExecute");
     }
     if (wanted == node["spec"]["taints"] || (wanted.size() == 0 && node["spec"]["taints"].size() == 0)) return {};
     json::Value next = node.Clone();
@@ -159,7 +180,11 @@ class NodeLifecycle final : public Reconciler {
   const Lister& leases_;
   const Lister& pods_;
   std::mutex mutex_;
-  std::map<std::string, std::pair<std::string, Clock::MonoTime>> seen_;
+  struct Seen {
+    std::string sign, ready;           // last heartbeat; last status of the Ready condition
+    Clock::MonoTime at{}, ready_since{};
+  };
+  std::map<std::string, Seen> seen_;
 };
 
 }  // namespace
