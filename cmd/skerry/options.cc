@@ -29,6 +29,7 @@ const std::vector<Flag>& StartFlags() {
       {"log-level", &Options::log_level, "debug|info|warn|error", "least severity that is logged"},
       {"log-format", &Options::log_format, "text|json", "form of log lines on stderr"},
       {"history", &Options::history, "DURATION", "how long old revisions can be listed and watched from"},
+      {"hollow-nodes", &Options::hollow_nodes, "N", "add nodes that only pretend to run their pods, for tests of scale"},
       {"token-auth-file", &Options::token_auth_file, "FILE", "static bearer tokens: token,user,uid[,\"group,group\"] per line"},
       {"client-ca-file", &Options::client_ca_file, "FILE", "further authorities for client certificates (PEM)"},
       {"authorization-mode", &Options::authorization_mode, "MODES", "in order, of Node, RBAC, AlwaysAllow, AlwaysDeny"},
@@ -128,6 +129,7 @@ Result<Options> ParseOptions(const std::vector<std::string>& args) {
   TRY_VOID(OneOf("runtime", o.runtime, "auto|oci|docker|none"));
   TRY_VOID(OneOf("log-level", o.log_level, "debug|info|warn|error"));
   TRY_VOID(OneOf("log-format", o.log_format, "text|json"));
+  if (const auto n = ParseInt(o.hollow_nodes); !n || *n < 0 || *n > 5000) return Fail(Code::kInvalid, Cat("--hollow-nodes=", o.hollow_nodes, ": expected 0 to 5000"));
   if (o.data_dir.empty()) return Fail(Code::kInvalid, "--data-dir needs a directory");
   if (o.data_dir.front() != '/') {
     char cwd[4096];

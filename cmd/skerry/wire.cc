@@ -25,6 +25,7 @@
 #include "embedded-kube-shim/auth/console_sessions.h"
 #include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/node/agent.h"
+#include "embedded-kube-shim/node/hollow.h"
 #include "embedded-kube-shim/scheduler/scheduler.h"
 #include "embedded-kube-shim/server/api_server.h"
 #include "registry/registry.h"
@@ -218,7 +219,9 @@ class ApplianceImpl final : public Appliance {
 
   kube::Client& ClientOf(std::string_view name) {
     auto& slot = clients_[std::string(name)];
-    if (!slot) slot = api_->NewClient(ServiceAccount(name), std::string(name));
+    // Whoever issues tokens cannot itself be a service account.
+    const kube::User user = name == "tokens-controller" ? kube::User{"system:kube-controller-manager", "", {"system:authenticated"}, {}} : ServiceAccount(name);
+    if (!slot) slot = api_->NewClient(user, std::string(name));
     return *slot;
   }
 
@@ -236,7 +239,8 @@ class ApplianceImpl final : public Appliance {
                                           [this](std::string_view name) -> kube::EventRecorder& { return RecorderOf(name); },
                                           Clock::System(),
                                           *registry_,
-                                          pki_.ca_pem};
+                                          pki_.ca_pem,
+                                          {}};
     kube::AddNamespace(context);
     kube::AddNodeLifecycle(context);
     kube::AddServiceAccount(context);
@@ -247,6 +251,17 @@ class ApplianceImpl final : public Appliance {
     kube::AddReplicaSet(context);
     kube::AddReplicationController(context);
     kube::AddDeployment(context);
+    kube::AddStatefulSet(context);
+    kube::AddDaemonSet(context);
+    kube::AddJob(context);
+    kube::AddCronJob(context);
+    kube::AddTtlAfterFinished(context);
+    kube::AddDisruption(context);
+    kube::AddVolumes(context);
+    kube::AddHorizontalPodAutoscaler(context);
+    kube::AddPodGc(context);
+    kube::AddTaintEviction(context);
+    kube::AddAccountTokens(context);
     kube::AddEndpoints(context);
     kube::AddEndpointSlice(context);
     kube::AddEndpointSliceMirroring(context);
@@ -255,6 +270,12 @@ class ApplianceImpl final : public Appliance {
     clients_["scheduler"] = api_->NewClient(scheduler, "kube-scheduler");
     recorders_["scheduler"] = kube::NewEventRecorder(*clients_["scheduler"], "default-scheduler", "", Clock::System());
     scheduler_ = kube::AddScheduler(*manager_, api_->informers(), *clients_["scheduler"], *recorders_["scheduler"], Clock::System());
+    if (const auto hollow = ParseInt(o_.hollow_nodes).value_or(0); hollow > 0) {
+      clients_["hollow"] = api_->NewClient({"system:hollow-nodes", "", {"system:masters", "system:authenticated"}, {}}, "kubelet");
+      kube::node::HollowOptions options;
+      options.count = static_cast<int>(hollow);
+      kube::node::AddHollowNodes(*manager_, api_->informers(), *clients_["hollow"], Clock::System(), std::move(options));
+    }
     return manager_->Start(ctx_);
   }
 

@@ -39,7 +39,7 @@ struct DeleteOptions {
 class Client {
  public:
   virtual ~Client() = default;
-  virtual Result<ObjectPtr> Get(const Ctx&, Resource, const Key&) = 0;
+  virtual Result<ObjectPtr> Get(const Ctx&, Resource, const Key&) = 0;   // also "apps/v1/deployments/scale": the object's Scale
   virtual Result<std::vector<ObjectPtr>> List(const Ctx&, Resource, std::string_view ns, std::string_view label_selector = {}) = 0;   // ns empty = all
   virtual Result<ObjectPtr> Create(const Ctx&, Resource, json::Value object, std::string_view subresource = {}) = 0;   // namespace and name from metadata
   virtual Result<ObjectPtr> Update(const Ctx&, Resource, json::Value object, std::string_view subresource = {}) = 0;

@@ -51,6 +51,8 @@ class Manager : public Component {
   virtual bool Idle() const = 0;
   // For simulations (ManagerOptions::threads == 0): reconciles on the caller's thread until nothing is due by the clock. Returns how many.
   virtual std::size_t RunDue() = 0;
+  // The same for one key only. False: nothing is due.
+  virtual bool RunNext() = 0;
   // The earliest time at which a delayed key is due.
   virtual std::optional<Clock::MonoTime> NextDue() const = 0;
 };

@@ -143,6 +143,14 @@ class ManagerImpl final : public Manager {
     }
   }
 
+  bool RunNext() override {
+    std::unique_lock lock(mutex_);
+    MoveDue();
+    Queue* q = Next();
+    if (q) RunOne(*q, lock);
+    return q != nullptr;
+  }
+
  private:
   Queue* Find(std::string_view name) {
     for (const auto& q : queues_) {

@@ -2,6 +2,7 @@
 
 #include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
+#include "embedded-kube-shim/controllers/write.h"
 
 // Cluster roles that are made of others: their rules are those of every role that one of the selectors matches, in the order of names.
 namespace skerry::kube {
@@ -28,11 +29,10 @@ class Aggregation final : public Reconciler {
         }
       }
     }
-    if (rules == (*role)["rules"] || (rules.size() == 0 && (*role)["rules"].size() == 0)) return Outcome{};
+    if (rules.size() == 0) return Outcome{};             // rules set by hand stay until there is something to aggregate
     json::Value next = role->Clone();
     next.Set("rules") = std::move(rules);
-    auto written = client_.Update(ctx, kRoles, std::move(next));
-    if (!written && written.error().code() != Code::kNotFound) return std::unexpected(std::move(written).error());
+    TRY_VOID(UpdateIfChanged(ctx, client_, kRoles, role, std::move(next)));
     return Outcome{};
   }
 

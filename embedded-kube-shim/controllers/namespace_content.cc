@@ -1,5 +1,6 @@
 #include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
+#include "embedded-kube-shim/controllers/write.h"
 
 // What every namespace holds from its first moment: the default service account and the cluster's root certificate.
 namespace skerry::kube {
@@ -11,13 +12,7 @@ constexpr const char* kRootCaDescription =
     "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or "
     "kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
 
-bool NamespaceEnds(const Error& error) {
-  if (error.code() == Code::kNotFound || error.code() == Code::kAlreadyExists) return true;
-  for (const Error::Cause& c : error.causes()) {
-    if (c.reason == "NamespaceTerminating") return true;
-  }
-  return false;
-}
+bool NothingToDo(const Error& error) { return IsGone(error) || AlreadyExists(error) || NamespaceEnds(error); }
 
 class DefaultAccount final : public Reconciler {
  public:
@@ -33,7 +28,7 @@ class DefaultAccount final : public Reconciler {
     account.Set("metadata").Set("name") = "default";
     account.Set("metadata").Set("namespace") = key.name;
     auto r = client_.Create(ctx, "v1/serviceaccounts", std::move(account));
-    if (!r && !NamespaceEnds(r.error())) return std::unexpected(std::move(r).error());
+    if (!r && !NothingToDo(r.error())) return std::unexpected(std::move(r).error());
     return Outcome{};
   }
 
@@ -78,7 +73,7 @@ class RootCaPublisher final : public Reconciler {
     next.Erase("data");
     next.Set("data").Set(p.key) = root_ca_;
     auto r = current ? client_.Update(ctx, "v1/configmaps", std::move(next)) : client_.Create(ctx, "v1/configmaps", std::move(next));
-    if (!r && !NamespaceEnds(r.error())) return std::unexpected(std::move(r).error());
+    if (!r && !NothingToDo(r.error())) return std::unexpected(std::move(r).error());
     return {};
   }
 

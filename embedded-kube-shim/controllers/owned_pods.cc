@@ -8,16 +8,18 @@ json::Value AdoptionPatch(const json::Value& owner, const OwnerKind& kind, const
   json::Value& meta = patch.Set("metadata");
   meta.Set("ownerReferences").Append(NewControllerRef(owner, kind.api_version, kind.kind));
   meta.Set("uid") = Uid(child);
+  if (!kind.finalizer.empty()) meta.Set("finalizers").Append(kind.finalizer);
   return patch;
 }
 
-json::Value ReleasePatch(const json::Value& owner, const json::Value& child) {
+json::Value ReleasePatch(const json::Value& owner, const OwnerKind& kind, const json::Value& child) {
   json::Value patch, gone;
   gone.Set("$patch") = "delete";
   gone.Set("uid") = Uid(owner);
   json::Value& meta = patch.Set("metadata");
   meta.Set("ownerReferences").Append(std::move(gone));
   meta.Set("uid") = Uid(child);
+  if (!kind.finalizer.empty()) meta.Set("$deleteFromPrimitiveList/finalizers").Append(kind.finalizer);
   return patch;
 }
 
@@ -37,7 +39,7 @@ Result<std::vector<ObjectPtr>> ClaimChildren(const Ctx& ctx, Client& client, Res
       if (fits) {
         out.push_back(child);
       } else if (!IsTerminating(owner)) {
-        auto r = client.Patch(ctx, children, {std::string(Namespace(*child)), std::string(Name(*child))}, PatchType::kStrategic, ReleasePatch(owner, *child));
+        auto r = client.Patch(ctx, children, {std::string(Namespace(*child)), std::string(Name(*child))}, PatchType::kStrategic, ReleasePatch(owner, kind, *child));
         if (!r && !Vanished(r.error())) return std::unexpected(std::move(r).error());
       }
       continue;

@@ -11,6 +11,7 @@ namespace skerry::kube {
 
 struct OwnerKind {
   std::string api_version, kind;     // "apps/v1", "ReplicaSet"
+  std::string finalizer = {};             // comes with adoption and goes with release; empty = none
 };
 
 // The children of `owner` among `candidates` (one namespace), after adopting and releasing through `client`. `matches` tells whether a

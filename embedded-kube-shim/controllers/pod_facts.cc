@@ -237,9 +237,13 @@ std::string TemplateHash(const json::Value& pod_template, std::optional<std::int
   };
   add(pod_template.Dump());
   if (collision_count) add(std::to_string(*collision_count));
+  return SafeName(std::to_string(hash));
+}
+
+std::string SafeName(std::string_view text) {
   static constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
   std::string out;
-  for (const char c : std::to_string(hash)) out += kAlphabet[static_cast<unsigned char>(c) % kAlphabet.size()];
+  for (const char c : text) out += kAlphabet[static_cast<unsigned char>(c) % kAlphabet.size()];
   return out;
 }
 

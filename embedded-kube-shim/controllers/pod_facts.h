@@ -52,5 +52,6 @@ bool RemoveCondition(json::Value& status, std::string_view type);
 
 // FNV-1a 32 of the template and the collision count in the alphabet that names allow: the pod-template-hash.
 std::string TemplateHash(const json::Value& pod_template, std::optional<std::int64_t> collision_count);
+std::string SafeName(std::string_view text);                              // letters that spell nothing: for names made of numbers
 
 }  // namespace skerry::kube

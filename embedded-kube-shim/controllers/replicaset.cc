@@ -2,6 +2,8 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/controllers/owned_pods.h"
+#include "embedded-kube-shim/controllers/pod_control.h"
+#include "embedded-kube-shim/controllers/write.h"
 
 // ReplicaSet and ReplicationController: the same machine over two kinds.
 namespace skerry::kube {
@@ -14,7 +16,6 @@ struct Flavor {
   const char* resource;
   const char* controller;
   bool label_selector;                 // false: spec.selector is a plain map
-  const char* failure_event_reason = "FailedCreate";
 };
 
 std::function<bool(const json::Value&)> Selector(const Flavor& flavor, const json::Value& owner) {
@@ -30,7 +31,7 @@ std::function<bool(const json::Value&)> Selector(const Flavor& flavor, const jso
 class ReplicaReconciler final : public Reconciler {
  public:
   ReplicaReconciler(const ControllerContext& context, Flavor flavor)
-      : flavor_(std::move(flavor)), client_(context.client(flavor_.controller)), events_(context.events(flavor_.controller)), clock_(context.clock),
+      : flavor_(std::move(flavor)), client_(context.client(flavor_.controller)), pods_control_(client_, context.events(flavor_.controller)), clock_(context.clock),
         owners_(context.informers.Get(flavor_.resource)), pods_(context.informers.Get("v1/pods")) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
@@ -46,7 +47,7 @@ class ReplicaReconciler final : public Reconciler {
     Result<> managed;
     if (!IsTerminating(*owner)) managed = Manage(ctx, *owner, active);
     Outcome outcome;
-    TRY_VOID(WriteStatus(ctx, *owner, active, terminating.size(), managed, &outcome));
+    TRY_VOID(WriteStatus(ctx, owner, active, terminating.size(), managed, &outcome));
     if (!managed) return std::unexpected(std::move(managed).error());
     return outcome;
   }
@@ -57,18 +58,11 @@ class ReplicaReconciler final : public Reconciler {
     const std::int64_t want = owner["spec"]["replicas"].Int(1);
     std::int64_t missing = std::min(want - static_cast<std::int64_t>(active.size()), kBurst);
     for (; missing > 0; --missing) {
-      auto created = client_.Create(ctx, "v1/pods", PodFromTemplate(owner["spec"]["template"], Namespace(owner), Cat(Name(owner), "-"),
-                                                                    NewControllerRef(owner, flavor_.kind.api_version, flavor_.kind.kind)));
-      if (!created) {
-        // A namespace that ends takes nothing more; its own controller cleans up.
-        for (const Error::Cause& c : created.error().causes()) {
-          if (c.reason == "NamespaceTerminating") return {};
-        }
-        events_.Event(owner, "Warning", "FailedCreate", Cat("Error creating: ", created.error().message()));
-        return std::unexpected(std::move(created).error());
-      }
-      events_.Event(owner, "Normal", "SuccessfulCreate", Cat("Created pod: ", Name(**created)));
-      active.push_back(*created);
+      json::Value pod = PodFromTemplate(owner["spec"]["template"], Namespace(owner), Cat(Name(owner), "-"),
+                                        NewControllerRef(owner, flavor_.kind.api_version, flavor_.kind.kind));
+      TRY(ObjectPtr created, pods_control_.Create(ctx, owner, std::move(pod)));
+      if (!created) return {};
+      active.push_back(std::move(created));
     }
     const std::int64_t surplus = std::min(static_cast<std::int64_t>(active.size()) - want, kBurst);
     if (surplus > 0) return DeleteSurplus(ctx, owner, active, surplus);
@@ -82,15 +76,7 @@ class ReplicaReconciler final : public Reconciler {
       return it == related.end() ? 0 : it->second;
     }, clock_.Now());
     for (; surplus > 0; --surplus) {
-      const ObjectPtr pod = active.front();
-      DeleteOptions options;
-      options.uid = Uid(*pod);
-      if (auto r = client_.Delete(ctx, "v1/pods", {std::string(Namespace(*pod)), std::string(Name(*pod))}, options); r) {
-        events_.Event(owner, "Normal", "SuccessfulDelete", Cat("Deleted pod: ", Name(*pod)));
-      } else if (r.error().code() != Code::kNotFound && r.error().code() != Code::kConflict) {
-        events_.Event(owner, "Warning", "FailedDelete", Cat("Error deleting: ", r.error().message()));
-        return r;
-      }
+      TRY_VOID(pods_control_.Delete(ctx, owner, *active.front()));
       active.erase(active.begin());
     }
     return {};
@@ -113,8 +99,9 @@ class ReplicaReconciler final : public Reconciler {
     return count;
   }
 
-  Result<> WriteStatus(const Ctx& ctx, const json::Value& owner, const std::vector<ObjectPtr>& active, std::size_t terminating, const Result<>& managed,
+  Result<> WriteStatus(const Ctx& ctx, const ObjectPtr& current, const std::vector<ObjectPtr>& active, std::size_t terminating, const Result<>& managed,
                        Outcome* outcome) {
+    const json::Value& owner = *current;
     const std::chrono::seconds min_ready(owner["spec"]["minReadySeconds"].Int());
     const json::Value& labels = owner["spec"]["template"]["metadata"]["labels"];
     std::int64_t labeled = 0, ready = 0, available = 0;
@@ -128,16 +115,9 @@ class ReplicaReconciler final : public Reconciler {
     json::Value next = owner.Clone();
     json::Value& status = next.Set("status");
     status.Set("replicas") = static_cast<std::int64_t>(active.size());
-    const auto count = [&](std::string_view field, std::int64_t n) {
-      if (n > 0) {
-        status.Set(field) = n;
-      } else {
-        status.Erase(field);
-      }
-    };
-    count("fullyLabeledReplicas", labeled);
-    count("readyReplicas", ready);
-    count("availableReplicas", available);
+    SetCount(status, "fullyLabeledReplicas", labeled);
+    SetCount(status, "readyReplicas", ready);
+    SetCount(status, "availableReplicas", available);
     if (flavor_.label_selector) status.Set("terminatingReplicas") = static_cast<std::int64_t>(terminating);
     status.Set("observedGeneration") = Meta(owner)["generation"].Int();
     if (!managed) {
@@ -145,17 +125,14 @@ class ReplicaReconciler final : public Reconciler {
       SetCondition(status, "ReplicaFailure", "True", creating ? "FailedCreate" : "FailedDelete", managed.error().message(), now);
     } else {
       RemoveCondition(status, "ReplicaFailure");
-      if (const json::Value* c = status.Find("conditions"); c && c->size() == 0) status.Erase("conditions");
     }
-    if (status == owner["status"]) return {};
-    auto written = client_.Update(ctx, flavor_.resource, std::move(next), "status");
-    if (!written && written.error().code() != Code::kNotFound) return std::unexpected(std::move(written).error());
+    TRY_VOID(UpdateIfChanged(ctx, client_, flavor_.resource, current, std::move(next), "status"));
     return {};
   }
 
   const Flavor flavor_;
   Client& client_;
-  EventRecorder& events_;
+  PodControl pods_control_;
   const Clock& clock_;
   const Lister& owners_;
   const Lister& pods_;

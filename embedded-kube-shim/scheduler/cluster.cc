@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/text/quantity.h"
+#include "embedded-kube-shim/controllers/volume_match.h"
 
 namespace skerry::kube::scheduling {
 namespace {
@@ -82,6 +83,7 @@ PodPtr FactsOf(ObjectPtr pod) {
       }
     }
   }
+  for (PodClaim& c : ClaimsOfPod(*pod)) f->claims.push_back(std::move(c.name));
   f->priority = static_cast<std::int32_t>(spec["priority"].Int());
   const json::Value& affinity = spec["affinity"];
   f->has_affinity = affinity["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].size() > 0;

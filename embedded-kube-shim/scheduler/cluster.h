@@ -29,6 +29,7 @@ struct PodFacts {
   Amounts requests;                  // effective: containers, init containers, sidecars, overhead, pod level
   std::int64_t scoring_cpu = 0, scoring_memory = 0;   // with defaults for containers that request nothing
   std::vector<HostPort> ports;
+  std::vector<std::string> claims;   // names of the volume claims it uses
   std::int32_t priority = 0;
   bool has_affinity = false, has_anti_affinity = false;   // required terms
 };

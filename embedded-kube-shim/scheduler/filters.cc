@@ -8,22 +8,6 @@
 namespace skerry::kube::scheduling {
 namespace {
 
-bool MatchesExpression(const json::Value& e, const json::Value* value) {
-  const std::string_view op = e["operator"].Str();
-  const auto values = e["values"].Items();
-  const auto listed = [&] { return std::any_of(values.begin(), values.end(), [&](const json::Value& v) { return v.Str() == value->Str(); }); };
-  if (op == "Exists") return value != nullptr;
-  if (op == "DoesNotExist") return value == nullptr;
-  if (op == "In") return value && listed();
-  if (op == "NotIn") return !value || !listed();
-  if (op == "Gt" || op == "Lt") {
-    const auto a = value ? ParseInt(value->Str()) : std::nullopt;
-    const auto b = values.size() == 1 ? ParseInt(values[0].Str()) : std::nullopt;
-    return a && b && (op == "Gt" ? *a > *b : *a < *b);
-  }
-  return false;
-}
-
 const json::Value& Required(const json::Value& spec, std::string_view kind) {
   return spec["affinity"][kind]["requiredDuringSchedulingIgnoredDuringExecution"];
 }
@@ -70,7 +54,7 @@ Verdict TaintToleration(const CycleState& s, const NodeInfo& node) {
 }
 
 Verdict NodeAffinity(const CycleState& s, const NodeInfo& node) {
-  if (MatchesRequiredNodeAffinity((*s.pod->object)["spec"], node)) return {};
+  if (MatchesRequiredNodeAffinity((*s.pod->object)["spec"], *node.object)) return {};
   return Say("node(s) didn't match Pod's node affinity/selector", false);
 }
 
@@ -109,6 +93,22 @@ Verdict NodeResourcesFit(const CycleState& s, const NodeInfo& node) {
   return v;
 }
 
+Verdict VolumeRestrictions(const CycleState& s, const NodeInfo&) {
+  if (!s.volumes.single_pod_taken) return {};
+  return Say("node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod");
+}
+
+Verdict VolumeBinding(const CycleState& s, const NodeInfo& node) {
+  if (!s.sources || s.pod->claims.empty()) return {};
+  std::string why = CheckVolumeNode(s.volumes, node, *s.sources);
+  return why.empty() ? Verdict{} : Say(std::move(why), false);
+}
+
+Verdict VolumeZone(const CycleState& s, const NodeInfo& node) {
+  std::string why = CheckVolumeZone(s.volumes, node);
+  return why.empty() ? Verdict{} : Say(std::move(why), false);
+}
+
 Verdict TopologySpread(const CycleState& s, const NodeInfo& node) {
   for (const SpreadState& c : s.spread) {
     const json::Value* value = node.labels().Find((*c.constraint)["topologyKey"].Str());
@@ -143,7 +143,7 @@ Verdict InterPodAffinity(const CycleState& s, const NodeInfo& node) {
 
 // Which nodes count for a spread constraint: by default those the pod could run on by affinity, whatever their taints.
 bool CountsForSpread(const json::Value& constraint, const json::Value& pod, const NodeInfo& node) {
-  if (constraint["nodeAffinityPolicy"].Str("Honor") == "Honor" && !MatchesRequiredNodeAffinity(pod["spec"], node)) return false;
+  if (constraint["nodeAffinityPolicy"].Str("Honor") == "Honor" && !MatchesRequiredNodeAffinity(pod["spec"], *node.object)) return false;
   if (constraint["nodeTaintsPolicy"].Str("Ignore") == "Honor") {
     for (const json::Value& taint : (*node.object)["spec"]["taints"].Items()) {
       if (taint["effect"].Str() != "PreferNoSchedule" && !Tolerates(pod["spec"]["tolerations"], taint)) return false;
@@ -163,46 +163,6 @@ json::Value WithLabelKeys(const json::Value& constraint, const json::Value& labe
 
 }  // namespace
 
-bool Tolerates(const json::Value& tolerations, const json::Value& taint) {
-  for (const json::Value& t : tolerations.Items()) {
-    const std::string_view effect = t["effect"].Str(), key = t["key"].Str(), op = t["operator"].Str("Equal");
-    if (!effect.empty() && effect != taint["effect"].Str()) continue;
-    if (!key.empty() && key != taint["key"].Str()) continue;
-    if (op == "Exists" || (op.empty() || op == "Equal" ? t["value"].Str() == taint["value"].Str() && !key.empty() : false)) return true;
-    if (op == "Lt" || op == "Gt") {
-      const auto a = ParseInt(taint["value"].Str()), b = ParseInt(t["value"].Str());
-      if (a && b && (op == "Gt" ? *a > *b : *a < *b)) return true;
-    }
-  }
-  return false;
-}
-
-bool MatchesNodeTerm(const json::Value& term, const NodeInfo& node) {
-  if (term["matchExpressions"].size() == 0 && term["matchFields"].size() == 0) return false;
-  for (const json::Value& e : term["matchExpressions"].Items()) {
-    if (!MatchesExpression(e, node.labels().Find(e["key"].Str()))) return false;
-  }
-  const json::Value name(node.name);
-  for (const json::Value& e : term["matchFields"].Items()) {
-    if (e["key"].Str() != "metadata.name" || !MatchesExpression(e, &name)) return false;
-  }
-  return true;
-}
-
-bool MatchesNodeSelector(const json::Value& selector, const NodeInfo& node) {
-  const auto terms = selector["nodeSelectorTerms"].Items();
-  return std::any_of(terms.begin(), terms.end(), [&](const json::Value& t) { return MatchesNodeTerm(t, node); });
-}
-
-bool MatchesRequiredNodeAffinity(const json::Value& spec, const NodeInfo& node) {
-  for (const json::Member& m : spec["nodeSelector"].Members()) {
-    const json::Value* v = node.labels().Find(m.key);
-    if (!v || v->Str() != m.value.Str()) return false;
-  }
-  const json::Value& required = Required(spec, "nodeAffinity");
-  return required.is_null() || MatchesNodeSelector(required, node);
-}
-
 bool MatchesTerm(const json::Value& term, const json::Value& owner, const json::Value& pod, const Lister& namespaces) {
   const std::string_view ns = Namespace(pod);
   const auto listed = term["namespaces"].Items();
@@ -219,10 +179,11 @@ bool MatchesTerm(const json::Value& term, const json::Value& owner, const json::
   return MatchesSelector(selector, Meta(pod)["labels"]);
 }
 
-CycleState Prepare(const Cluster& cluster, PodPtr pod, const Lister& namespaces) {
+CycleState Prepare(const Cluster& cluster, PodPtr pod, const Lister& namespaces, const VolumeSources* sources) {
   CycleState s;
   s.pod = std::move(pod);
   s.namespaces = &namespaces;
+  s.sources = sources;
   return PrepareAgain(cluster, s);
 }
 
@@ -230,6 +191,8 @@ CycleState PrepareAgain(const Cluster& cluster, const CycleState& before) {
   CycleState s;
   s.pod = before.pod;
   s.namespaces = before.namespaces;
+  s.sources = before.sources;
+  if (s.sources && !s.pod->claims.empty()) s.volumes = PrepareVolumes(*s.pod, cluster, *s.sources);
   const json::Value& me = *s.pod->object;
   const json::Value& spec = me["spec"];
   const auto terms = [&](const char* kind, std::vector<TermState>& out) {
@@ -293,6 +256,7 @@ std::span<const Filter> Filters() {
   static constexpr Filter kFilters[] = {
       {"NodeAffinity", NodeNames},              {"NodeUnschedulable", NodeUnschedulable}, {"NodeName", NodeName},       {"TaintToleration", TaintToleration},
       {"NodeAffinity", NodeAffinity},           {"NodePorts", NodePorts},     {"NodeResourcesFit", NodeResourcesFit},
+      {"VolumeRestrictions", VolumeRestrictions}, {"VolumeBinding", VolumeBinding}, {"VolumeZone", VolumeZone},
       {"PodTopologySpread", TopologySpread},    {"InterPodAffinity", InterPodAffinity},
   };
   return kFilters;

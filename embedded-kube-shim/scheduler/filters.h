@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "embedded-kube-shim/controllers/node_match.h"
 #include "embedded-kube-shim/scheduler/cluster.h"
+#include "embedded-kube-shim/scheduler/volumes.h"
 
 // Filters say on which nodes a pod may run, scores which of them is best: two tables of pure functions over the cluster's picture.
 namespace skerry::kube::scheduling {
@@ -31,13 +33,15 @@ struct SpreadState {
 struct CycleState {
   PodPtr pod;
   const Lister* namespaces = nullptr;
+  const VolumeSources* sources = nullptr;                      // null: volumes are not looked at
+  VolumeState volumes;
   std::vector<TermState> affinity, anti_affinity;              // of the pod's own required terms
   bool affinity_first = false;                                 // nothing matches anywhere, but the pod matches itself: any node will do
   std::set<std::pair<std::string, std::string>> existing_anti; // (topology key, value) that running pods' anti-affinity forbids
   std::vector<SpreadState> spread;
 };
 
-CycleState Prepare(const Cluster& cluster, PodPtr pod, const Lister& namespaces);
+CycleState Prepare(const Cluster& cluster, PodPtr pod, const Lister& namespaces, const VolumeSources* sources = nullptr);
 // Adds or takes away one pod on one node (preemption tries both).
 CycleState PrepareAgain(const Cluster& cluster, const CycleState& state);
 
@@ -50,11 +54,7 @@ std::span<const Filter> Filters();   // in upstream's order; the first that fail
 // 0 … 100 per plugin after normalization, times its weight, summed.
 std::vector<std::int64_t> Scores(const Cluster& cluster, const CycleState& state, const std::vector<const NodeInfo*>& nodes);
 
-bool Tolerates(const json::Value& tolerations, const json::Value& taint);
-bool MatchesNodeSelector(const json::Value& node_selector, const NodeInfo& node);       // nodeSelectorTerms
-bool MatchesNodeTerm(const json::Value& term, const NodeInfo& node);
 // Does a pod match a pod affinity term of `owner` (namespaces and selectors)?
 bool MatchesTerm(const json::Value& term, const json::Value& owner, const json::Value& pod, const Lister& namespaces);
-bool MatchesRequiredNodeAffinity(const json::Value& pod_spec, const NodeInfo& node);    // nodeSelector and required affinity
 
 }  // namespace skerry::kube::scheduling

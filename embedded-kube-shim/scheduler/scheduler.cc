@@ -7,6 +7,7 @@
 #include "core/base/strings.h"
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
+#include "embedded-kube-shim/controllers/volume_match.h"
 #include "embedded-kube-shim/scheduler/preemption.h"
 
 namespace skerry::kube {
@@ -14,6 +15,7 @@ namespace scheduling {
 namespace {
 
 constexpr std::chrono::seconds kFirstBackoff{1}, kLastBackoff{10};
+constexpr std::chrono::minutes kVolumesTimeout{10};
 
 struct Waiting {
   PodPtr pod;
@@ -21,6 +23,10 @@ struct Waiting {
   Clock::MonoTime not_before{};      // backoff
   Clock::MonoTime since{};           // when it came
   bool active = true;                // false: fits nowhere until something changes
+  std::string volumes_on;            // its volumes are being bound for this node; empty = they are not
+  Clock::MonoTime volumes_until{};   // then it has to choose again
+
+  bool IsDue(Clock::MonoTime now) const { return (active && not_before <= now) || (!volumes_on.empty() && volumes_until <= now); }
 };
 
 struct Change {
@@ -31,9 +37,10 @@ struct Change {
 // Notifications only queue changes; everything else happens on the one reconcile at a time that the manager runs.
 class Scheduler final : public Reconciler {
  public:
-  Scheduler(Manager& manager, Informers& informers, Client& client, EventRecorder& events, const Clock& clock, std::string profile)
-      : manager_(manager), client_(client), events_(events), clock_(clock), profile_(std::move(profile)), pods_(informers.Get("v1/pods")),
-        namespaces_(informers.Get("v1/namespaces")), budgets_(informers.Get("policy/v1/poddisruptionbudgets")) {}
+  Scheduler(Manager& manager, Informers& informers, Client& client, EventRecorder& events, const Clock& clock, std::string profile, Random& random)
+      : manager_(manager), client_(client), events_(events), clock_(clock), random_(random), profile_(std::move(profile)), pods_(informers.Get("v1/pods")),
+        namespaces_(informers.Get("v1/namespaces")), budgets_(informers.Get("policy/v1/poddisruptionbudgets")),
+        sources_{&informers.Get(kClaims), &informers.Get(kVolumes), &informers.Get(kStorageClasses)} {}
 
   void Note(Change::What what, const Notification& n) {
     {
@@ -54,8 +61,9 @@ class Scheduler final : public Reconciler {
     Outcome outcome;
     const Clock::MonoTime now = clock_.Mono();
     for (const auto& [uid, w] : waiting_) {
-      if (!w.active) continue;
-      const auto left = std::max(std::chrono::milliseconds(1), std::chrono::ceil<std::chrono::milliseconds>(w.not_before - now));
+      if (!w.active && w.volumes_on.empty()) continue;
+      const Clock::MonoTime at = w.active ? w.not_before : w.volumes_until;
+      const auto left = std::max(std::chrono::milliseconds(1), std::chrono::ceil<std::chrono::milliseconds>(at - now));
       if (!outcome.requeue_after || left < *outcome.requeue_after) outcome.requeue_after = left;
     }
     return outcome;
@@ -133,7 +141,7 @@ class Scheduler final : public Reconciler {
     const Clock::MonoTime now = clock_.Mono();
     const Waiting* best = nullptr;
     for (const auto& [uid, w] : waiting_) {
-      if (!w.active || w.not_before > now) continue;
+      if (!w.IsDue(now)) continue;
       if (!best || w.pod->priority > best->pod->priority || (w.pod->priority == best->pod->priority && w.since < best->since)) best = &w;
     }
     if (!best) return std::nullopt;
@@ -170,8 +178,10 @@ class Scheduler final : public Reconciler {
   void ScheduleOne(const Ctx& ctx, const std::string& uid) {
     Waiting& w = waiting_.at(uid);
     const PodPtr pod = w.pod;
+    if (!w.volumes_on.empty() && !ChooseAgain(ctx, w)) return;
     ++w.attempts;
-    const CycleState state = Prepare(cluster_, pod, namespaces_);
+    const CycleState state = Prepare(cluster_, pod, namespaces_, &sources_);
+    if (!state.volumes.rejection.empty() && cluster_.size() > 0) return Reject(ctx, w, state.volumes.rejection);
     std::vector<const NodeInfo*> fitting;
     std::map<std::string, std::int64_t> reasons;
     std::vector<std::string> resolvable;
@@ -187,7 +197,77 @@ class Scheduler final : public Reconciler {
     }
     if (fitting.empty()) return NoNode(ctx, w, state, reasons, resolvable);
     const std::string node = Pick(state, fitting);
+    if (state.volumes.unbound.empty()) return Bind(ctx, w, node);
+    BindVolumes(ctx, w, state, node);
+  }
+
+  // Claims that waited for this choice are bound first; until that is done the pod keeps its place on the node.
+  void BindVolumes(const Ctx& ctx, Waiting& w, const CycleState& state, const std::string& node) {
+    std::vector<VolumePlan> plan;
+    const NodeInfo* info = cluster_.Find(node);
+    Result<> done;
+    if (!info || !PlanVolumes(state.volumes, *info, sources_, &plan)) done = Fail(Code::kConflict, "the volumes are taken");
+    cluster_.SetPod(w.pod, node);
+    for (const VolumePlan& p : plan) {
+      if (!done) break;
+      if (p.volume) {
+        auto r = client_.Update(ctx, kVolumes, BoundVolume(*p.volume, *p.claim));
+        if (!r) done = std::unexpected(std::move(r).error());
+      } else {
+        json::Value next = p.claim->Clone();
+        next.Set("metadata").Set("annotations").Set(kSelectedNode) = node;
+        auto r = client_.Update(ctx, kClaims, std::move(next));
+        if (!r) done = std::unexpected(std::move(r).error());
+      }
+    }
+    if (!done) {
+      log::Debug("volumes will be chosen again", {{"pod", w.pod->key.ns + "/" + w.pod->key.name}, {"error", done.error()}});
+      cluster_.RemovePod(w.pod->uid);
+      return BackOff(w);
+    }
+    w.volumes_on = node;
+    w.volumes_until = clock_.Mono() + kVolumesTimeout;
+    w.active = false;                // a change of its claims wakes it
+    if (ChooseAgain(ctx, w)) w.active = true;
+  }
+
+  // Goes on with binding the pod when its volumes are ready. True: the choice has failed and the pod needs another node.
+  bool ChooseAgain(const Ctx& ctx, Waiting& w) {
+    const std::string node = w.volumes_on;
+    bool ready = true, failed = !cluster_.Find(node) || !cluster_.Find(node)->object || w.volumes_until <= clock_.Mono();
+    for (const std::string& name : w.pod->claims) {
+      const ObjectPtr claim = sources_.claims->Get({w.pod->key.ns, name});
+      failed |= !claim || IsTerminating(*claim);
+      if (!claim || IsFullyBound(*claim)) continue;
+      ready = false;
+      const bool reserved = Reserved(*claim);
+      // A provisioner that cannot do it for this node takes the annotation away.
+      failed |= !reserved && Meta(*claim)["annotations"][kSelectedNode].Str() != node;
+    }
+    if (failed) {
+      w.volumes_on.clear();
+      cluster_.RemovePod(w.pod->uid);
+      return true;
+    }
+    w.active = false;
+    if (!ready) return false;
+    w.volumes_on.clear();
     Bind(ctx, w, node);
+    return false;
+  }
+
+  bool Reserved(const json::Value& claim) const {
+    const std::vector<ObjectPtr> all = sources_.volumes->List();
+    return std::any_of(all.begin(), all.end(), [&](const ObjectPtr& v) { return (*v)["spec"]["claimRef"]["uid"].Str() == Uid(claim); });
+  }
+
+  // Nothing about the nodes matters: the pod itself is not ready to run.
+  void Reject(const Ctx& ctx, Waiting& w, const std::string& why) {
+    const std::string message = Cat("0/", cluster_.size(), " nodes are available: ", why, ". not found");
+    w.active = false;
+    BackOff(w);
+    events_.Event(*w.pod->object, "Warning", "FailedScheduling", message);
+    WriteCondition(ctx, w, message, "");
   }
 
   std::string Pick(const CycleState& state, const std::vector<const NodeInfo*>& nodes) {
@@ -203,7 +283,7 @@ class Scheduler final : public Reconciler {
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       if (scores[i] == most) best.push_back(nodes[i]);
     }
-    return best[Random::System().Below(best.size())]->name;
+    return best[random_.Below(best.size())]->name;
   }
 
   void Bind(const Ctx& ctx, Waiting& w, const std::string& node) {
@@ -340,10 +420,12 @@ class Scheduler final : public Reconciler {
   Client& client_;
   EventRecorder& events_;
   const Clock& clock_;
+  Random& random_;
   const std::string profile_;
   const Lister& pods_;
   const Lister& namespaces_;
   const Lister& budgets_;
+  const VolumeSources sources_;
 
   std::mutex mutex_;
   std::vector<Change> changes_;                                        // guarded by mutex_
@@ -360,9 +442,9 @@ struct Handle {
 }  // namespace
 }  // namespace scheduling
 
-std::shared_ptr<void> AddScheduler(Manager& manager, Informers& informers, Client& client, EventRecorder& events, const Clock& clock, std::string profile) {
+std::shared_ptr<void> AddScheduler(Manager& manager, Informers& informers, Client& client, EventRecorder& events, const Clock& clock, std::string profile, Random& random) {
   using scheduling::Change;
-  auto scheduler = std::make_unique<scheduling::Scheduler>(manager, informers, client, events, clock, profile);
+  auto scheduler = std::make_unique<scheduling::Scheduler>(manager, informers, client, events, clock, profile, random);
   scheduling::Scheduler* s = scheduler.get();                          // owned by the manager, which outlives the subscriptions
   ControllerSpec spec;
   spec.name = std::move(profile);
@@ -374,7 +456,7 @@ std::shared_ptr<void> AddScheduler(Manager& manager, Informers& informers, Clien
   };
   subscribe("v1/nodes", Change::What::kNode);
   subscribe("v1/pods", Change::What::kPod);
-  for (const char* other : {"v1/persistentvolumeclaims", "v1/persistentvolumes"}) subscribe(other, Change::What::kOther);
+  for (const char* other : {kClaims, kVolumes, kStorageClasses}) subscribe(other, Change::What::kOther);
   return handle;
 }
 

@@ -34,7 +34,7 @@ std::int64_t Balanced(const CycleState& s, const NodeInfo& n) {
 std::int64_t PreferredNodes(const CycleState& s, const NodeInfo& n) {
   std::int64_t sum = 0;
   for (const json::Value& p : (*s.pod->object)["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].Items()) {
-    if (p["weight"].Int() != 0 && MatchesNodeTerm(p["preference"], n)) sum += p["weight"].Int();
+    if (p["weight"].Int() != 0 && MatchesNodeTerm(p["preference"], *n.object)) sum += p["weight"].Int();
   }
   return sum;
 }
@@ -128,7 +128,7 @@ Row SoftSpread(const Cluster& cluster, const CycleState& s, const std::vector<co
     std::map<std::string, std::int64_t, std::less<>> matches;
     for (const auto& [name, node] : cluster.nodes()) {
       const json::Value* v = node.object ? node.labels().Find(c["topologyKey"].Str()) : nullptr;
-      if (!v || !MatchesRequiredNodeAffinity(me["spec"], node)) continue;
+      if (!v || !MatchesRequiredNodeAffinity(me["spec"], *node.object)) continue;
       std::int64_t& n = matches[std::string(v->Str())];
       for (const PodPtr& p : node.pods) n += p->key.ns == s.pod->key.ns && !IsTerminating(*p->object) && MatchesSelector(c["labelSelector"], Meta(*p->object)["labels"]);
     }

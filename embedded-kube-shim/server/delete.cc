@@ -58,6 +58,7 @@ class Delete final : public WriteOperation {
       return attempt;
     }
     if (fate == Fate::kUpdate) {
+      if (delete_.status_condition) SetStatusCondition(object);
       Canonicalize(target.schema_version().schema, object);
       attempt.value = engine.Encode(target, std::move(object));
       if (options.dry_run) {
@@ -98,6 +99,12 @@ class Delete final : public WriteOperation {
                                                "). The object might have been modified")));
     }
     return {};
+  }
+
+  void SetStatusCondition(json::Value& object) const {
+    auto& conditions = object.Set("status").Set("conditions").MutableItems();
+    std::erase_if(conditions, [&](const json::Value& c) { return c["type"].Str() == (*delete_.status_condition)["type"].Str(); });
+    conditions.push_back(delete_.status_condition->Clone());
   }
 
   bool Orphans(const json::Value& metadata) const {

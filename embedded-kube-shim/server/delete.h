@@ -10,6 +10,7 @@ struct ServerDeleteOptions {
   std::optional<bool> orphan_dependents;
   std::optional<std::string> propagation;             // Orphan, Background, Foreground
   std::vector<std::string> dry_run;
+  std::shared_ptr<const json::Value> status_condition;   // set on the object when it stays for a while (evictions); null = none
 };
 // 422 of kind DeleteOptions.
 Result<> ValidateDeleteOptions(const ServerDeleteOptions& options);

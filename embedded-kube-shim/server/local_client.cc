@@ -18,10 +18,14 @@ class LocalClient final : public Client {
       : engine_(engine), authorizer_(authorizer), tokens_(tokens), user_(std::move(user)), manager_(std::move(manager)) {}
 
   Result<ObjectPtr> Get(const Ctx&, Resource resource, const Key& key) override {
-    TRY(auto target, Find(resource, key.ns, key.name, {}));
+    constexpr std::string_view kScale = "/scale";
+    const bool scale = resource.ends_with(kScale);
+    if (scale) resource.remove_suffix(kScale.size());
+    TRY(auto target, Find(resource, key.ns, key.name, scale ? "scale" : ""));
     TRY_VOID(Allow(target, "get"));
     auto object = engine_.Read(target);
     if (!object) return std::unexpected(NotFoundError(target.def->group, target.def->resource, key.name));
+    if (scale) return std::make_shared<const json::Value>(ScaleOf(target, *object));
     return object;
   }
 

@@ -116,14 +116,14 @@ class Evict final : public WriteOperation {
     store::Batch none;
     auto admission = AdmissionFor(*this, Operation::kCreate, nullptr, nullptr, none);
     TRY_VOID(engine.admission().Validate(ctx, admission, engine));
-    auto removal = NewServerDelete(target, delete_);
+    const auto pod = current->Object();
+    auto removal = NewServerDelete(target, WithCondition(engine, *pod));
     removal->target.subresource.clear();
     removal->caller = caller;
     removal->options = options;
     TRY(auto attempt, removal->Prepare(engine, ctx, current));
     attempt.answer = {};
     attempt.answer.answer = Success(201);
-    const auto pod = current->Object();
     const auto phase = pod->At({"status", "phase"}).Str();
     const bool exempt = phase == "Succeeded" || phase == "Failed" || phase == "Pending" || !current->deletion_timestamp.empty();
     if (!exempt && !attempt.batch.ops.empty()) TRY_VOID(ChargeBudget(engine, *pod, attempt));
@@ -133,6 +133,21 @@ class Evict final : public WriteOperation {
   Result<> Conflict(bool, int) override { return {}; }
 
  private:
+  // An evicted pod says why it ends, so that its Job need not count it as a failure.
+  ServerDeleteOptions WithCondition(Engine& engine, const json::Value& pod) const {
+    ServerDeleteOptions out = delete_;
+    if (!pod.At({"metadata", "deletionTimestamp"}).is_null()) return out;
+    json::Value condition;
+    condition.Set("type") = "DisruptionTarget";
+    condition.Set("observedGeneration") = pod.At({"metadata", "generation"}).Int();
+    condition.Set("status") = "True";
+    condition.Set("lastTransitionTime") = FormatTime(engine.now());
+    condition.Set("reason") = "EvictionByEvictionAPI";
+    condition.Set("message") = "Eviction API: evicting";
+    out.status_condition = std::make_shared<const json::Value>(std::move(condition));
+    return out;
+  }
+
   Result<> ChargeBudget(Engine& engine, const json::Value& pod, Attempt& attempt) const {
     const auto budget_def = engine.resources().Find("policy", "v1", "poddisruptionbudgets");
     if (!budget_def) return {};
