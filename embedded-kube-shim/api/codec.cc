@@ -7,6 +7,7 @@
 #include "core/json/parse.h"
 #include "core/text/base64.h"
 #include "core/text/yaml.h"
+#include "embedded-kube-shim/api/custom_codec.h"
 #include "embedded-kube-shim/api/decode_value.h"
 #include "embedded-kube-shim/api/protobuf_wire.h"
 #include "embedded-kube-shim/api/status.h"
@@ -89,6 +90,9 @@ Error CannotHandle(const GroupVersionKind& shown, const GroupVersionKind& expect
 }
 
 Error NotRegistered(const GroupVersionKind& gvk, const GroupVersionKind& expected) {
+  // Known there, though no longer served.
+  if (gvk.kind == "CustomResourceDefinition" && gvk.kind == expected.kind && gvk.api_version() == "apiextensions.k8s.io/v1beta1")
+    return BadRequestError(Cat("the API version in the data (", gvk.api_version(), ") does not match the expected API version (", expected.api_version(), ")"));
   return CannotHandle(gvk, expected, Cat("no kind ", Quote(gvk.kind), " is registered for version ", Quote(gvk.api_version()), " in scheme ", Quote(SchemeName(expected.group))));
 }
 
@@ -131,6 +135,7 @@ Result<Decoded> DecodeProtobufBody(const GroupVersionKind& expected, SchemaPtr s
 
 Result<Decoded> DecodeBody(const GroupVersionKind& expected, SchemaPtr schema, Encoding encoding, std::string_view body) {
   if (encoding == Encoding::kProtobuf) return DecodeProtobufBody(expected, schema, body);
+  if (schema && schema->custom) return DecodeCustomBody(expected, schema, encoding, body);
   std::vector<std::string> duplicates;
   TRY(Value document, encoding == Encoding::kYaml ? ParseYaml(expected.kind, body, duplicates) : ParseJson(expected.kind, body));
   const GroupVersionKind gvk = KindOf(document, expected);
@@ -166,6 +171,7 @@ Result<Decoded> Decode(SchemaPtr schema, Encoding encoding, std::string_view bod
 }
 
 Result<Decoded> DecodeValue(SchemaPtr schema, json::Value document) {
+  if (schema->custom) return DecodeCustomValue(schema, std::move(document));
   Decoded out;
   out.gvk = ParseGvk(document["apiVersion"].Str(), document["kind"].Str());
   TypeCheck check = CheckTypes(schema, document);

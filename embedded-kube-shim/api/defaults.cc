@@ -1,4 +1,5 @@
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/custom_schema.h"
 
 namespace skerry::kube {
 namespace {
@@ -13,7 +14,7 @@ void SchemaDefaults(SchemaPtr schema, Value& value) {
     for (json::Member& member : value.MutableMembers()) SchemaDefaults(schema->item, member.value);
   for (const Field& field : schema->fields) {
     Value* found = value.Find(field.name);
-    const bool absent = !found || (found->is_null() && !field.type->nullable) || (!field.pointer && !schema->openapi && found->is_string() && found->Str().empty());
+    const bool absent = !found || found->is_null() || (!field.pointer && found->is_string() && found->Str().empty());
     if (absent && !field.default_value.is_null()) {
       value.Set(field.name) = field.default_value.Clone();
       found = value.Find(field.name);
@@ -25,7 +26,8 @@ void SchemaDefaults(SchemaPtr schema, Value& value) {
 }  // namespace
 
 void ApplyDefaults(const ResourceDef& def, const Version& version, json::Value& object) {
-  SchemaDefaults(version.schema, object);
+  if (version.schema->custom) DefaultCustom(*version.schema->custom, object);
+  else SchemaDefaults(version.schema, object);
   if (def.strategy) def.strategy->Default(version, object);
   Canonicalize(version.schema, object, Empties::kKeep);
 }

@@ -28,8 +28,10 @@ std::vector<ResourcePtr> ResourcesOf(const Registry& registry, std::string_view 
   return out;
 }
 
-std::vector<Subresource> SubresourcesOf(const ResourceDef& def) {
-  std::vector<Subresource> out = def.subresources;
+std::vector<Subresource> SubresourcesOf(const ResourceDef& def, std::string_view version) {
+  std::vector<Subresource> out;
+  for (const auto& subresource : def.subresources)
+    if (const Version* found = def.FindVersion(version); found && def.Serves(*found, subresource)) out.push_back(subresource);
   if (!def.custom) std::sort(out.begin(), out.end(), [](const Subresource& a, const Subresource& b) { return a.name < b.name; });
   return out;
 }
@@ -148,7 +150,7 @@ Value AggregatedResource(const ResourceDef& def, std::string_view version) {
   out.Set("verbs") = Strings(def.verbs);
   if (!def.short_names.empty()) out.Set("shortNames") = Strings(def.short_names);
   if (!def.categories.empty()) out.Set("categories") = Strings(def.categories);
-  const auto subresources = SubresourcesOf(def);
+  const auto subresources = SubresourcesOf(def, version);
   if (subresources.empty()) return out;
   Value& list = out.Set("subresources");
   for (const auto& subresource : subresources) {
@@ -209,7 +211,7 @@ Value DiscoveryResources(const Registry& registry, std::string_view group, std::
   Value& resources = out.Set("resources");
   for (const auto& def : defs) {
     resources.Append(Resource(*def));
-    for (const auto& subresource : SubresourcesOf(*def)) resources.Append(Resource(*def, subresource));
+    for (const auto& subresource : SubresourcesOf(*def, version)) resources.Append(Resource(*def, subresource));
   }
   return out;
 }

@@ -71,6 +71,8 @@ class Ownerships {
     managers.times[id] = ManagerTime(info_.now);
   }
 
+  bool failed() const { return failed_; }
+
   // Null = nothing changed. Conflicts are reported unless forced.
   std::optional<Value> Apply(const Value& live, const Value& config, Managers& managers, const ManagerId& id, bool force, std::vector<Conflict>* conflicts) const {
     Reconcile(managers);
@@ -120,6 +122,8 @@ class Ownerships {
     return version ? version->schema : schema_;
   }
 
+  bool Declared(const std::string& api_version, const Value& object) const { return ValidateTyped(SchemaOf(api_version), object, Duplicates::kAllow).empty(); }
+
   void Reconcile(Managers& managers) const {
     for (auto it = managers.fields.begin(); it != managers.fields.end();) {
       Ownership& ownership = it->second;
@@ -152,6 +156,8 @@ class Ownerships {
           it = managers.fields.erase(it);
           continue;
         }
+        // Upstream fails on what the other version does not declare, and then forgets all owners.
+        if (def_.custom && !(Declared(ownership.api_version, *before) && Declared(ownership.api_version, *after))) failed_ = true;
         const Comparison other = CompareTyped(SchemaOf(ownership.api_version), *before, *after, raw);
         by_version[ownership.api_version] = {filter_.Apply(other.added), filter_.Apply(other.removed), filter_.Apply(other.modified)};
       }
@@ -215,6 +221,7 @@ class Ownerships {
   SchemaPtr schema_;
   const ManagerInfo& info_;
   FieldFilter filter_;
+  mutable bool failed_ = false;   // an object could not be seen in the version of another manager
 };
 
 ManagerId IdOf(const ManagerInfo& info, std::string_view operation) {
@@ -319,6 +326,7 @@ void UpdateManagedFields(const ResourceDef& def, SchemaPtr schema, const Value* 
     const Ownerships ownerships(def, schema, info);
     ownerships.Update(ownerships.Typed(live), ownerships.Typed(&object), managers, IdOf(info, "Update"));
     managers.Cap();
+    if (ownerships.failed()) managers = {};
   }
   SetManaged(object, managers);
 }

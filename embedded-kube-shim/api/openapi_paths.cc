@@ -110,7 +110,8 @@ class ResourcePaths {
       out_.push_back(std::move(all));
     }
     AddObject(scoped + "/{name}");
-    for (const auto& subresource : def_.subresources) AddSubresource(Cat(scoped, "/{name}/", subresource.name), subresource);
+    for (const auto& subresource : def_.subresources)
+      if (def_.Serves(version_, subresource)) AddSubresource(Cat(scoped, "/{name}/", subresource.name), subresource);
     if (def_.HasVerb("watch") && !def_.custom) AddWatch();
   }
 

@@ -25,6 +25,11 @@ const Subresource* ResourceDef::FindSubresource(std::string_view wanted) const {
   return nullptr;
 }
 
+bool ResourceDef::Serves(const Version& version, const Subresource& subresource) const {
+  if (!custom) return true;
+  return subresource.name == "status" ? version.status : subresource.name != "scale" || version.scale.has_value();
+}
+
 bool ResourceDef::HasVerb(std::string_view verb) const { return std::find(verbs.begin(), verbs.end(), verb) != verbs.end(); }
 
 namespace {

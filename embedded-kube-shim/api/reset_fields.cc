@@ -50,7 +50,8 @@ FieldFilter ResetFields(const ResourceDef& def, std::string_view subresource) {
     out.excluded = Paths(row.fields);
     return out;
   }
-  if (subresource == "status") out.excluded = Paths("spec");
+  if (subresource == "status" && def.custom) out.excluded = Paths("metadata,spec");
+  else if (subresource == "status") out.excluded = Paths("spec");
   else if (subresource.empty() && def.FindSubresource("status")) out.excluded = Paths("status");
   return out;
 }

@@ -56,10 +56,19 @@ struct Version {
   std::vector<PrinterColumn> columns;
   std::vector<std::string> selectable_fields;   // ".spec.color"
   std::optional<ScalePaths> scale;
+  bool status = false;               // custom resources: this version has the status subresource
   std::string deprecation_warning;   // empty = not deprecated
 };
 
 class Strategy;
+
+// How objects of a custom resource come into another version when not by renaming alone: by asking a webhook. Thread-safe, may block.
+class VersionConversion {
+ public:
+  virtual ~VersionConversion() = default;
+  // All of them into `to` ("example.com/v2"), in order. The error is the answer to the request.
+  virtual Result<std::vector<json::Value>> Convert(std::string_view to, std::vector<json::Value> objects) const = 0;
+};
 
 struct ResourceDef {
   std::string group, resource, singular, kind, list_kind;
@@ -78,6 +87,9 @@ struct ResourceDef {
   bool graceful_deletion = false;    // pods
   DefaultDeletion default_deletion = DefaultDeletion::kBackground;
   bool custom = false;               // from a CustomResourceDefinition: no strategic merge, no protobuf
+  bool terminating = false;          // its definition is being deleted: nothing new is created
+  bool coerces_reads = false;        // objects in storage may be older than the schema: defaults and pruning apply when they are read
+  std::shared_ptr<const VersionConversion> conversion;   // null = None: only apiVersion changes
   bool virtual_resource = false;     // answered without storage: reviews, bindings
   std::string storage_key;           // kinds sharing storage share this ("events"): "<group>/<resource>"
 
@@ -87,6 +99,9 @@ struct ResourceDef {
   const Version& StorageVersion() const;
   const Subresource* FindSubresource(std::string_view name) const;
   bool HasVerb(std::string_view verb) const;
+  // Custom resources may have other subresources in each version.
+  bool Serves(const Version& version, const Subresource& subresource) const;
+  bool SplitsStatus(const Version& version) const { return custom ? version.status : status_subresource; }
   GroupVersionKind Kind(std::string_view version) const { return {group, std::string(version), kind}; }
 };
 using ResourcePtr = std::shared_ptr<const ResourceDef>;

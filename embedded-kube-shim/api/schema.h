@@ -66,7 +66,8 @@ class Schema {
   bool preserve_unknown = false;     // custom resources: x-kubernetes-preserve-unknown-fields
   bool embedded_resource = false;
   bool nullable = false;
-  std::shared_ptr<const json::Value> openapi;   // custom resources: the node as written, for value validation (enum, pattern, CEL…)
+  std::shared_ptr<const json::Value> openapi;   // custom resources: the node as written
+  const struct CustomNode* custom = nullptr;    // custom resources: at the root, see custom_schema.h
 
   const Field* Find(std::string_view field) const;
 };

@@ -24,7 +24,19 @@ void NetworkPolicyDefaults(Value& spec) {
 void CrdNamesDefaults(Value& names) {
   const std::string kind(names["kind"].Str());
   SetIfLacking(names, "singular", Value(ToLower(kind)));
-  SetIfLacking(names, "listKind", Value(kind + "List"));
+  if (!kind.empty()) SetIfLacking(names, "listKind", Value(kind + "List"));
+}
+
+// A definition never forgets in which version it stores.
+void CrdDefaults(Value& crd) {
+  if (crd.At({"status", "storedVersions"}).size() > 0) return;
+  for (const Value& version : crd.At({"spec", "versions"}).Items())
+    if (version["storage"].Bool()) {
+      Value stored = Value::Array();
+      stored.Append(version["name"].Clone());
+      crd.Set("status").Set("storedVersions") = std::move(stored);
+      return;
+    }
 }
 
 void PriorityLevelDefaults(Value& spec) {
@@ -54,6 +66,7 @@ std::span<const NamedRule> OtherRules() {
       {"io.k8s.api.discovery.v1.Endpoint", DropTopology},
       {"io.k8s.api.rbac.v1.Subject", SubjectDefaults},
       {"io.k8s.api.networking.v1.NetworkPolicySpec", NetworkPolicyDefaults},
+      {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", CrdDefaults},
       {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionNames", CrdNamesDefaults},
       {"io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec", PriorityLevelDefaults},
       {"io.k8s.api.resource.v1.ExactDeviceRequest", DeviceRequestDefaults},

@@ -111,6 +111,9 @@ enum class SelectorValues : std::uint8_t { kStrict, kAny };   // kAny: the old o
 void CheckSelector(Run& run, const Node& selector, SelectorValues values = SelectorValues::kStrict);
 void CheckGenericMeta(Run& run, const Node& meta);            // what every kind's metadata must be, whatever its strategy checks
 
+void CheckCustomMeta(Run& run, const Node& meta);             // of a custom resource
+void CheckEmbeddedMeta(Run& run, const Node& meta);           // of an object inside of one: everything in it is optional
+
 // A value that is equal apart from null against absent against empty.
 bool SameValue(const json::Value& a, const json::Value& b);
 

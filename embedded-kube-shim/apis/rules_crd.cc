@@ -142,8 +142,16 @@ void CheckVersions(Run& run, const Node& spec) {
     unique = names.insert(std::string(version.Str("name"))).second && unique;
     stored += (*version)["storage"].Bool();
   }
-  if (!unique) run.Invalid(versions, "must contain unique version names");
-  if (stored != 1) run.Invalid(versions, "must have exactly one version marked as storage version");
+  // What all versions share has moved to the top before anybody looks, so the versions are shown without it.
+  Value bare = versions->Clone();
+  if (bare.is_array())
+    for (Value& version : bare.MutableItems())
+      for (const auto& [is_shared, field] : {std::pair(shared.schema, "schema"), {shared.subresources, "subresources"}, {shared.columns, "additionalPrinterColumns"}, {shared.fields, "selectableFields"}})
+        if (is_shared) version.Erase(field);
+  Node listed = versions;
+  listed.value = &bare;
+  if (!unique) run.Invalid(listed, "must contain unique version names");
+  if (stored != 1) run.Invalid(listed, "must have exactly one version marked as storage version");
   const auto at_top = [&](const Node& version, std::string_view field, std::string_view shown) {
     Node out = version[field];
     out.path = Cat(spec.path, ".", shown);
@@ -151,6 +159,9 @@ void CheckVersions(Run& run, const Node& spec) {
   };
   if (versions.size() == 0) return;
   const Node first = versions.At(0);
+  Node name = first["name"];
+  name.path = Cat(spec.path, ".version");
+  JoinedFormat(run, name, format::Dns1035Label);
   if (shared.schema) CheckCustomSchema(run, at_top(first, "schema", "validation")["openAPIV3Schema"], !first["subresources"]["status"]->is_null());
   if (shared.subresources) CheckSubresources(run, at_top(first, "subresources", "subresources"));
   if (shared.columns) CheckColumns(run, at_top(first, "additionalPrinterColumns", "additionalPrinterColumns"));

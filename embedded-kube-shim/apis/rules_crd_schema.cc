@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/apis/custom_rules.h"
+#include "embedded-kube-shim/apis/custom_values.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
 
 // What a custom resource's schema may say: it must be structural (types everywhere, value validation apart), and some of OpenAPI is not
@@ -29,6 +31,7 @@ void CheckLists(Run& run, const Node& schema) {
     else if (kind->Str() != "map") run.Invalid(kind, "must be map if x-kubernetes-list-map-keys is non-empty");
   }
   if (kind->Str() == "set" && items->is_object()) {
+    if ((*items)["nullable"].Bool()) run.Forbidden(items["nullable"], "cannot be nullable when x-kubernetes-list-type is set");
     const std::string_view inner = items.Str("type");
     const Node list = items["x-kubernetes-list-type"], map = items["x-kubernetes-map-type"];
     if (inner == "array" && !list->is_null() && list->Str() != "atomic") run.Invalid(list, "must be atomic as item of a list with x-kubernetes-list-type=set");
@@ -60,8 +63,8 @@ void CheckLists(Run& run, const Node& schema) {
   if (repeated) run.Invalid(keys, "must not contain duplicate entries");
 }
 
-void CheckRules(Run& run, const Node& rules) {
-  for (const Node& rule : rules.Items()) {
+void CheckRules(Run& run, const Node& schema) {
+  for (const Node& rule : schema["x-kubernetes-validations"].Items()) {
     const std::string_view text = Trim(rule.Str("rule")), message = Trim(rule.Str("message"));
     const bool lines = text.find_first_of("\n\r") != text.npos;
     if (text.empty()) run.Required(rule["rule"], "rule is not specified");
@@ -74,15 +77,15 @@ void CheckRules(Run& run, const Node& rules) {
     if (path->Str().empty()) continue;
     if (Trim(path->Str()).empty()) run.Invalid(path, "must be non-empty if specified");
     else if (path->Str().find_first_of("\n\r") != std::string_view::npos) run.Invalid(path, "must not contain line breaks");
-    else if (!path->Str().starts_with('.') && !path->Str().starts_with('[')) run.Invalid(path, "must be a valid path");
-    if (!(*rule)["optionalOldSelf"].is_null() && text.find("oldSelf") == text.npos)
-      run.Add(FieldErrorType::kInvalid, rule["optionalOldSelf"].path, (*rule)["optionalOldSelf"].Dump(), "may not be set if oldSelf is not used in rule");
+    else if (!NormalizeFieldPath(*schema, path->Str())) run.Invalid(path, "must be a valid path");
   }
 }
 
 // Checks that hold for every node, whatever its place.
 void CheckNode(Run& run, const Node& schema) {
   const Node type = schema["type"];
+  if (std::string why; !schema.Str("pattern").empty() && !cel::CompilePattern(schema.Str("pattern"), &why))
+    run.Invalid(schema["pattern"], Cat("must be a valid regular expression, but isn't: ", why));
   static constexpr std::string_view kTypes[] = {"array", "boolean", "integer", "number", "object", "string"};
   if (type->Str() == "null") run.Forbidden(type, "type cannot be set to null, use nullable as an alternative");
   else if (!type->Str().empty() && std::find(std::begin(kTypes), std::end(kTypes), type->Str()) == std::end(kTypes)) run.NotSupported(type, kTypes);
@@ -99,7 +102,7 @@ void CheckNode(Run& run, const Node& schema) {
     if (map->Str() != "atomic" && map->Str() != "granular") run.NotSupported(map, {"atomic", "granular"});
   }
   CheckLists(run, schema);
-  CheckRules(run, schema["x-kubernetes-validations"]);
+  CheckRules(run, schema);
 }
 
 enum class Place : std::uint8_t { kRoot, kProperty, kItems };
@@ -188,6 +191,57 @@ void CheckStructural(Run& run, const Node& schema, Place place) {
   if (schema["not"]->is_object()) nested(schema["not"], false);
 }
 
+bool HasUnsupported(const Value& schema) {
+  for (std::string_view field : {"id", "$schema", "$ref"})
+    if (!schema[field].Str().empty()) return true;
+  if (!schema["additionalItems"].is_null()) return true;
+  for (std::string_view field : {"patternProperties", "definitions", "dependencies"})
+    if (schema[field].size() > 0) return true;
+  for (const json::Member& member : schema["properties"].Members())
+    if (HasUnsupported(member.value)) return true;
+  for (std::string_view field : {"items", "additionalProperties", "not"})
+    if (schema[field].is_object() && HasUnsupported(schema[field])) return true;
+  for (std::string_view field : {"allOf", "anyOf", "oneOf"})
+    for (const Value& item : schema[field].Items())
+      if (HasUnsupported(item)) return true;
+  return false;
+}
+
+void CheckEverywhere(Run& run, const Node& schema) {
+  CheckNode(run, schema);
+  for (const json::Member& member : (*schema)["properties"].Members()) CheckEverywhere(run, Property(schema, member.key));
+  for (std::string_view field : {"items", "additionalProperties", "not"})
+    if (schema[field]->is_object()) CheckEverywhere(run, schema[field]);
+  for (std::string_view field : {"allOf", "anyOf", "oneOf"})
+    for (const Node& item : schema[field].Items()) CheckEverywhere(run, item);
+}
+
+// Numbers with a fraction pass as defaults of an int-or-string, though not as values.
+void ForgetIntOrString(Value& schema) {
+  if (schema.is_array())
+    for (Value& item : schema.MutableItems()) ForgetIntOrString(item);
+  if (!schema.is_object()) return;
+  schema.Erase("x-kubernetes-int-or-string");
+  for (json::Member& member : schema.MutableMembers())
+    if (member.key != "default" && member.key != "enum") ForgetIntOrString(member.value);
+}
+
+// A default must be valid itself, and hold nothing that would be pruned.
+void CheckDefaults(Run& run, const Node& schema) {
+  if (const Value& value = (*schema)["default"]; !value.is_null()) {
+    Value lenient = schema->Clone();
+    ForgetIntOrString(lenient);
+    const auto compiled = CompileCustomSchema(lenient);
+    const Node at = schema["default"];
+    Value pruned = value.Clone();
+    if (PruneBelow(*compiled->root, pruned); !(pruned == value)) run.Add(FieldErrorType::kInvalid, at.path, RenderValue(value), "must not have unknown fields");
+    else ValidateCustomValue(*compiled->root, at.path, value, nullptr, run.errors);
+  }
+  for (const json::Member& member : (*schema)["properties"].Members()) CheckDefaults(run, Property(schema, member.key));
+  for (std::string_view field : {"items", "additionalProperties"})
+    if (schema[field]->is_object()) CheckDefaults(run, schema[field]);
+}
+
 }  // namespace
 
 void CheckCustomSchema(Run& run, const Node& schema, bool status_enabled) {
@@ -197,7 +251,10 @@ void CheckCustomSchema(Run& run, const Node& schema, bool status_enabled) {
   if (status_enabled && !schema.Str("type").empty() && schema.Str("type") != "object")
     run.Invalid(schema["type"], "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled");
   if (True(schema, "nullable")) run.Forbidden(schema["nullable"], "nullable cannot be true at the root");
-  CheckStructural(inner, schema, Place::kRoot);
+  if (HasUnsupported(*schema)) CheckEverywhere(inner, schema);   // the rest cannot be judged then
+  else CheckStructural(inner, schema, Place::kRoot);
+  if (!HasUnsupported(*schema)) CheckCustomRules(inner, schema);
+  if (own.empty()) CheckDefaults(inner, schema);
   if (own.empty())
     for (std::string_view field : {"$schema"})
       if (!schema.Str(field).empty()) run.Add(FieldErrorType::kInvalid, schema.path, "\"\"", "OpenAPIV3Schema 'schema' is not supported");

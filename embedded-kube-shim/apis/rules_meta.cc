@@ -191,6 +191,23 @@ void CheckGenericMeta(Run& run, const Node& meta) {
   CheckMetaUpdate(run, meta, true);
 }
 
+void CheckCustomMeta(Run& run, const Node& meta) {
+  if (run.updating()) CheckMetaUpdate(run, meta, true);
+  else CheckMeta(run, meta, format::Dns1123Subdomain, true);
+}
+
+void CheckEmbeddedMeta(Run& run, const Node& meta) {
+  if (!meta.Str("generateName").empty()) FormatPrefix(run, meta["generateName"], format::PathSegmentPrefix);
+  if (!meta.Str("name").empty()) run.Format(meta["name"], format::PathSegmentName);
+  if (!meta.Str("namespace").empty()) run.Format(meta["namespace"], format::Dns1123Label);
+  run.NonNegative(meta["generation"]);
+  CheckLabels(run, meta["labels"]);
+  CheckAnnotations(run, meta["annotations"]);
+  CheckOwners(run, meta["ownerReferences"]);
+  CheckFinalizers(run, meta["finalizers"]);
+  CheckManagedFields(run, meta["managedFields"]);
+}
+
 std::span<const NamedCall> MetaCalls() {
   static constexpr NamedCall kCalls[] = {
       {"MetaSubdomain", Meta<format::Dns1123Subdomain>}, {"MetaSubdomainContent", Meta<format::Dns1123SubdomainContent>}, {"MetaLabel", Meta<format::Dns1123Label>}, {"MetaAny", Meta<AnyName>},

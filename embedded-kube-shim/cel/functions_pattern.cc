@@ -114,6 +114,25 @@ constexpr FunctionRow kPatterns[] = {
 
 }  // namespace
 
+namespace {
+
+class Re2Pattern final : public Pattern {
+ public:
+  explicit Re2Pattern(std::shared_ptr<const RE2> compiled) : compiled_(std::move(compiled)) {}
+  bool Matches(std::string_view text) const override { return RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), *compiled_); }
+
+ private:
+  const std::shared_ptr<const RE2> compiled_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Pattern> CompilePattern(std::string_view pattern, std::string* error) {
+  std::string unused;
+  auto compiled = Compile(pattern, error ? error : &unused);
+  return compiled ? std::make_shared<const Re2Pattern>(std::move(compiled)) : nullptr;
+}
+
 bool IsPattern(std::string_view text) {
   std::string error;
   return Compile(text, &error) != nullptr;

@@ -79,9 +79,49 @@ Result<> CheckName(std::string_view name) {
   return {};
 }
 
-bool GroupExists(const Registry& registry, std::string_view group) {
+// Whether this server's own kinds have the group (and answer for what it does not hold), or it exists through definitions alone.
+bool IsOwnGroup(const Registry& registry, std::string_view group) {
   const auto all = registry.All();
-  return std::any_of(all->begin(), all->end(), [&](const ResourcePtr& def) { return def->group == group; });
+  return std::any_of(all->begin(), all->end(), [&](const ResourcePtr& def) { return def->group == group && !def->custom; });
+}
+
+Error NotSupportedOn(const ResourceDef& def, std::string_view verb) {
+  auto detail = std::make_shared<StatusDetail>();
+  detail->http = 405;
+  detail->reason = "MethodNotAllowed";
+  detail->has_details = true;
+  detail->group = def.group;
+  detail->kind = def.resource;
+  const bool ends = def.terminating && verb == "create";
+  return Error(Code::kUnsupported, ends ? Cat(verb, " not allowed while custom resource definition is terminating")
+                                        : Cat(verb, " is not supported on resources of kind ", Quote(Cat(def.resource, ".", def.group))))
+      .WithAttachment(std::move(detail));
+}
+
+// Paths of custom resources are looked at by their own handler: it knows no route, only resource, name and verb.
+// False: nothing is here (404 in plain text).
+bool IsCustomPath(const Registry& registry, const RequestInfo& info) {
+  const auto def = registry.Find(info.group, info.version, info.resource);
+  if (!def || !def->custom) return false;
+  if (def->scope == Scope::kCluster) return info.ns.empty();
+  return !info.ns.empty() || info.verb == "list" || info.verb == "watch";
+}
+
+Result<> ResolveCustom(RestRequest& request) {
+  auto& target = request.target;
+  const auto& info = request.info;
+  target.name = IsCollectionVerb(info.verb) ? std::string() : info.name;
+  target.subresource = info.subresource;
+  if (info.subresource.empty()) {
+    const bool known = info.verb == "create" ? !target.def->terminating : target.def->HasVerb(info.verb);
+    if (!known) return std::unexpected(NotSupportedOn(*target.def, info.verb));
+    return info.name.empty() || IsCollectionVerb(info.verb) ? Result<>() : CheckName(info.name);
+  }
+  request.subresource = target.def->FindSubresource(info.subresource);
+  if (!request.subresource || !target.def->Serves(target.schema_version(), *request.subresource)) return std::unexpected(NotFoundError(info.group, info.resource, info.name));
+  const auto& verbs = request.subresource->verbs;
+  if (std::find(verbs.begin(), verbs.end(), info.verb) == verbs.end()) return std::unexpected(NotSupportedOn(*target.def, info.verb));
+  return CheckName(info.name);
 }
 
 // The target and its subresource, or why there is none. Methods are checked against what discovery promises.
@@ -100,6 +140,7 @@ Result<> ResolveTarget(const Registry& registry, RestRequest& request) {
   request.target.ns = def->scope == Scope::kNamespaced ? info.ns : std::string();
   request.target.name = IsCollectionVerb(info.verb) ? std::string() : info.name;
   request.target.subresource = info.subresource;
+  if (def->custom) return ResolveCustom(request);
   if (!info.subresource.empty()) {
     request.subresource = def->FindSubresource(info.subresource);
     if (!request.subresource) return std::unexpected(ResourceNotFoundError());
@@ -202,7 +243,7 @@ void ApiHandler::Route(RestRequest request, http::ReplyFn done) {
     return done(Plain(404, "404 page not found\n"));
   }
   auto& registry = rest_.engine().resources();
-  if (!request.info.core && !GroupExists(registry, request.info.group)) return done(Plain(404, "404 page not found\n"));
+  if (!request.info.core && !IsOwnGroup(registry, request.info.group) && !IsCustomPath(registry, request.info)) return done(Plain(404, "404 page not found\n"));
   if (http->method == "HEAD") return done(EncodeError(*http, MethodNotAllowedError()));   // no route of objects knows it
   if (auto resolved = ResolveTarget(registry, request); !resolved) return done(EncodeError(*http, resolved.error()));
   if (const auto& text = DeprecationOf(request.target); !text.empty()) done = WithWarning(std::move(done), text);

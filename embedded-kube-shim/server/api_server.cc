@@ -10,6 +10,7 @@
 #include "embedded-kube-shim/cache/object_cache.h"
 #include "embedded-kube-shim/server/api_handler.h"
 #include "embedded-kube-shim/server/bootstrap.h"
+#include "embedded-kube-shim/server/custom_resources.h"
 #include "embedded-kube-shim/server/local_client.h"
 
 namespace skerry::kube {
@@ -82,6 +83,7 @@ class ApiServerImpl final : public ApiServer {
         authenticators_(MakeAuthenticators(options_, tokens_, sessions_)),
         engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(options_.admission), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
+        custom_(engine_, registry),
         rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node}),
         nonresource_(engine_, Info()),
         console_(engine_, timers_, *authorizer_, *sessions_),
@@ -91,12 +93,18 @@ class ApiServerImpl final : public ApiServer {
   ~ApiServerImpl() override { Stop(); }
 
   std::string_view name() const noexcept override { return "api"; }
-  Result<> Load() { return caches_.Load(store_); }
+  Result<> Load() {
+    TRY_VOID(caches_.Load(store_));
+    engine_.OnCustomWrite([this](const Target& target, std::move_only_function<void()> answer) { custom_.OnWrite(target, std::move(answer)); });
+    custom_.Load();
+    return {};
+  }
 
   Result<> Start(const Ctx& ctx) override {
     User user;
     user.name = "system:apiserver";
     user.groups = {"system:masters", "system:authenticated"};
+    custom_.Start(NewClient(user, "kube-apiserver"));
     auto client = NewClient(std::move(user), "kube-apiserver");
     return WriteBootstrapObjects(ctx, *client, options_);
   }
@@ -104,6 +112,7 @@ class ApiServerImpl final : public ApiServer {
   void Stop() noexcept override {
     if (std::exchange(stopped_, true)) return;
     timers_.Stop();
+    custom_.Stop();
     engine_.Drain();
     completions_.Stop();
     caches_.Stop();
@@ -147,6 +156,7 @@ class ApiServerImpl final : public ApiServer {
   std::shared_ptr<ConsoleSessions> sessions_;
   AuthenticatorChain authenticators_;
   Engine engine_;
+  CustomResources custom_;
   Rest rest_;
   NonResource nonresource_;
   ConsoleApi console_;

@@ -2,6 +2,7 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/autoscaling.h"
+#include "embedded-kube-shim/api/custom_schema.h"
 
 namespace skerry::kube {
 namespace {
@@ -42,13 +43,40 @@ std::string StorageApiVersion(const ResourceDef& def) {
   return def.Kind(def.StorageVersion().name).api_version();
 }
 
-void ConvertObject(const ResourceDef& def, std::string_view from, std::string_view to, json::Value& object) {
-  if (from == to) return;
+void FreshenStored(const ResourceDef& def, json::Value& object) {
+  const auto api_version = object["apiVersion"].Str();
+  const auto* version = def.FindVersion(api_version.substr(api_version.find('/') + 1));
+  if (!version || !version->schema->custom) return;
+  CoerceCustom(version->schema, def.kind, object, OnInvalidMetadata::kDrop);
+  DefaultCustom(*version->schema->custom, object);
+}
+
+namespace {
+
+Result<> ConvertCustom(const ResourceDef& def, std::string_view to, json::Value& object) {
+  if (def.conversion) {
+    std::vector<json::Value> objects;
+    objects.push_back(std::move(object));
+    TRY(auto converted, def.conversion->Convert(to, std::move(objects)));
+    object = std::move(converted.front());
+  }
+  object.Set("apiVersion") = to;
+  const auto* version = def.FindVersion(to.substr(to.find('/') + 1));
+  if (version && version->schema->custom) CoerceCustom(version->schema, def.kind, object, OnInvalidMetadata::kDrop);
+  return {};
+}
+
+}  // namespace
+
+Result<> ConvertObject(const ResourceDef& def, std::string_view from, std::string_view to, json::Value& object) {
+  if (from == to) return {};
+  if (def.custom) return ConvertCustom(def, to, object);
   object.Set("apiVersion") = to;
   if (from == "events.k8s.io/v1" && to == "v1") EventToCore(object);
   else if (from == "v1" && to == "events.k8s.io/v1") EventFromCore(object);
   else if (def.group == "autoscaling" && to == "autoscaling/v2") AutoscalerToV2(object);
   else if (def.group == "autoscaling" && to == "autoscaling/v1") AutoscalerToV1(object);
+  return {};
 }
 
 }  // namespace skerry::kube

@@ -5,6 +5,7 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/custom_resources.h"
 #include "embedded-kube-shim/server/write_steps.h"
 
 // Deletion of every kind is one table over what the object and the request say:
@@ -43,13 +44,14 @@ class Delete final : public WriteOperation {
     Attempt attempt;
     attempt.key = StorageKey(def, target.ns, target.name);
     attempt.created = current->created;
-    const auto old = engine.InVersion(*current, def, target.version);
+    TRY(const auto old, engine.InVersion(*current, def, target.version));
     auto object = old.Clone();
     auto admission = AdmissionFor(*this, Operation::kDelete, nullptr, &old, attempt.batch);
     TRY_VOID(engine.admission().Mutate(ctx, admission, engine));
     TRY_VOID(CheckPreconditions(*current));
     TRY_VOID(engine.admission().Validate(ctx, admission, engine));
-    const auto fate = def.group.empty() && def.resource == "namespaces" ? DecideNamespace(engine, object) : Decide(engine, object);
+    const bool definition = def.group == "apiextensions.k8s.io" && def.resource == "customresourcedefinitions";
+    const auto fate = def.group.empty() && def.resource == "namespaces" ? DecideNamespace(engine, object) : definition ? DecideDefinition(engine, object) : Decide(engine, object);
     attempt.key_expect = attempt.batch.expects.size();
     attempt.batch.expects.push_back({attempt.key, current->modified});
     if (fate == Fate::kUnchanged) {
@@ -60,7 +62,7 @@ class Delete final : public WriteOperation {
     if (fate == Fate::kUpdate) {
       if (delete_.status_condition) SetStatusCondition(object);
       Canonicalize(target.schema_version().schema, object);
-      attempt.value = engine.Encode(target, std::move(object));
+      TRY(attempt.value, engine.Encode(target, std::move(object)));
       if (options.dry_run) {
         attempt.batch = {};
         attempt.answer.item = std::make_shared<const Item>(current->key, store::Entry{attempt.key, *attempt.value, current->created, current->modified});
@@ -204,11 +206,26 @@ class Delete final : public WriteOperation {
     return Decide(engine, object);
   }
 
+  // A definition stays until its objects are gone.
+  Fate DecideDefinition(const Engine& engine, json::Value& object) const {
+    auto& metadata = object.Set("metadata");
+    if (!metadata["deletionTimestamp"].Str().empty()) return Decide(engine, object);
+    metadata.Set("deletionTimestamp") = FormatTime(engine.now());
+    bool known = false;
+    for (const auto& finalizer : metadata["finalizers"].Items()) known |= finalizer.Str() == kCustomResourceCleanup;
+    if (!known) metadata.Set("finalizers").Append(json::Value(kCustomResourceCleanup));
+    SetCondition(object.Set("status"), {"Terminating", "True", "InstanceDeletionPending", "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"},
+                 FormatTime(engine.now()));
+    return Fate::kUpdate;
+  }
+
   // The answer of a removal shows the object as it was marked; its revision is that of the last write.
   ItemPtr LastState(const Engine& engine, const ItemPtr& current, json::Value object) const {
     if (!target.def->graceful_deletion) return current;
     Canonicalize(target.schema_version().schema, object);
-    return std::make_shared<const Item>(current->key, store::Entry{StorageKey(*target.def, target.ns, target.name), engine.Encode(target, std::move(object)), current->created, current->modified});
+    auto shown = engine.Encode(target, std::move(object));
+    if (!shown) return current;
+    return std::make_shared<const Item>(current->key, store::Entry{StorageKey(*target.def, target.ns, target.name), std::move(*shown), current->created, current->modified});
   }
 
   const ServerDeleteOptions delete_;

@@ -61,9 +61,11 @@ void PrettyTo(std::string& out, const json::Value& value, int indent) {
   }
 }
 
-void AppendListMeta(std::string& out, const ListMeta& meta) {
+// Lists of custom resources always say how they go on.
+enum class Continue : std::uint8_t { kWhenMore, kAlways };
+void AppendListMeta(std::string& out, const ListMeta& meta, Continue how = Continue::kWhenMore) {
   out.append("{\"resourceVersion\":\"").append(std::to_string(meta.revision)).append("\"");
-  if (!meta.continue_token.empty()) out.append(",\"continue\":\"").append(meta.continue_token).append("\"");
+  if (how == Continue::kAlways || !meta.continue_token.empty()) out.append(",\"continue\":\"").append(meta.continue_token).append("\"");
   if (meta.remaining) out.append(",\"remainingItemCount\":").append(std::to_string(*meta.remaining));
   out += '}';
 }
@@ -117,7 +119,10 @@ std::string PrettyJson(const json::Value& value) {
 }
 
 json::Value Encoder::ObjectOf(const Item& item, store::Revision revision) const {
-  auto object = engine_.InVersion(item, *def_, version_);
+  auto object = item.Object()->Clone();
+  // Custom resources come converted (Ready); built-ins convert without failing.
+  if (!def_->custom)
+    if (auto converted = engine_.InVersion(item, *def_, version_)) object = std::move(*converted);
   if (revision != item.modified) {
     if (revision == 0) object.Set("metadata").Erase("resourceVersion");
     else object.Set("metadata").Set("resourceVersion") = std::to_string(revision);
@@ -240,19 +245,28 @@ std::string Encoder::Shaped(const Item& item, store::Revision revision, Columns 
   return out;
 }
 
-Result<http::Response> Encoder::One(int status, const Item& item) const {
+Result<ItemPtr> Encoder::Ready(ItemPtr item) const {
+  if (!def_->custom || (item->api_version == def_->Kind(version_).api_version() && !def_->coerces_reads)) return item;
+  TRY(auto items, engine_.ItemsInVersion({std::move(item)}, *def_, version_));
+  return std::move(items.front());
+}
+
+Result<http::Response> Encoder::One(int status, const ItemPtr& stored) const {
   TRY_VOID(CheckShape(false));
-  if (output_.encoding == Encoding::kProtobuf && !def_->custom) {
+  TRY(const auto ready, Ready(stored));
+  const Item& item = *ready;
+  if (Binary()) {
     TRY(auto body, ProtobufOf(item, item.modified));
     return Reply(status, std::string(output_.media_type()), std::move(body));
   }
   return Reply(status, std::string(output_.media_type()), Render(output_, Shaped(item, item.modified, Columns::kWith)));
 }
 
-Result<http::Response> Encoder::List(const std::vector<ItemPtr>& items, const ListMeta& meta) const {
+Result<http::Response> Encoder::List(const std::vector<ItemPtr>& stored, const ListMeta& meta) const {
   TRY_VOID(CheckShape(true));
+  TRY(const auto items, engine_.ItemsInVersion(stored, *def_, version_));
   const auto gvk = def_->Kind(version_);
-  if (output_.encoding == Encoding::kProtobuf && !def_->custom) {
+  if (Binary()) {
     std::vector<std::string> messages;
     const bool partial = output_.shape == Shape::kPartialList;
     const auto schema = partial ? FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata") : def_->FindVersion(version_)->schema;
@@ -272,7 +286,7 @@ Result<http::Response> Encoder::List(const std::vector<ItemPtr>& items, const Li
   const bool partial = output_.shape == Shape::kPartialList;
   if (partial) out = Cat("{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/", output_.meta_version, "\",\"metadata\":");
   else out = Cat("{\"kind\":\"", def_->list_kind, "\",\"apiVersion\":\"", gvk.api_version(), "\",\"metadata\":");
-  AppendListMeta(out, meta);
+  AppendListMeta(out, meta, def_->custom && !partial ? Continue::kAlways : Continue::kWhenMore);
   out += ",\"items\":";
   if (partial && items.empty()) return Reply(200, std::string(output_.media_type()), Render(output_, out + "null}"));
   out += '[';
@@ -292,12 +306,12 @@ std::string Encoder::ShapeKey() const {
 }
 
 std::string Encoder::watch_media_type() const {
-  if (output_.encoding == Encoding::kProtobuf && !def_->custom) return "application/vnd.kubernetes.protobuf;stream=watch";
+  if (Binary()) return "application/vnd.kubernetes.protobuf;stream=watch";
   return "application/json";
 }
 
 std::string Encoder::FrameEvent(std::string_view type, std::string_view object) const {
-  if (output_.encoding == Encoding::kProtobuf && !def_->custom) {
+  if (Binary()) {
     std::string raw;
     AppendField(raw, 1, object);   // RawExtension.raw
     std::string event;
@@ -312,8 +326,11 @@ std::string Encoder::FrameEvent(std::string_view type, std::string_view object) 
   return out.append("{\"type\":\"").append(type).append("\",\"object\":").append(object).append("}\n");
 }
 
-std::string Encoder::Event(std::string_view type, const Item& item, store::Revision revision, Columns columns) const {
-  if (output_.encoding == Encoding::kProtobuf && !def_->custom) {
+std::string Encoder::Event(std::string_view type, const ItemPtr& stored, store::Revision revision, Columns columns) const {
+  const auto ready = Ready(stored);
+  if (!ready) return ErrorEvent(ready.error());
+  const Item& item = **ready;
+  if (Binary()) {
     auto message = ProtobufOf(item, revision);
     return message ? FrameEvent(type, *message) : ErrorEvent(message.error());
   }
@@ -330,7 +347,7 @@ std::string Encoder::Bookmark(store::Revision revision, bool initial_events_end,
   metadata.Set("resourceVersion") = std::to_string(revision);
   if (initial_events_end) metadata.Set("annotations").Set("k8s.io/initial-events-end") = "true";
   if (!def_->custom && output_.shape == Shape::kObject) Canonicalize(def_->FindVersion(version_)->schema, object);
-  if (output_.encoding == Encoding::kProtobuf && !def_->custom) {
+  if (Binary()) {
     const auto schema = partial ? FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata") : def_->FindVersion(version_)->schema;
     const auto message = EncodeProtobuf(schema, object);
     return message ? FrameEvent("BOOKMARK", ProtobufEnvelope(object["apiVersion"].Str(), object["kind"].Str(), *message)) : std::string();
@@ -349,7 +366,7 @@ std::string Encoder::Bookmark(store::Revision revision, bool initial_events_end,
 
 std::string Encoder::ErrorEvent(const Error& error) const {
   const auto status = StatusObject(error);
-  if (output_.encoding == Encoding::kProtobuf && !def_->custom) {
+  if (Binary()) {
     const auto message = EncodeProtobuf(FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.Status"), status);
     return message ? FrameEvent("ERROR", ProtobufEnvelope("v1", "Status", *message)) : std::string();
   }

@@ -24,7 +24,7 @@ class Encoder {
   Encoder(const Engine& engine, ResourcePtr def, std::string version, Output output, IncludeObject include)
       : engine_(engine), def_(std::move(def)), version_(std::move(version)), output_(std::move(output)), include_(include) {}
 
-  Result<http::Response> One(int status, const Item& item) const;
+  Result<http::Response> One(int status, const ItemPtr& item) const;
   Result<http::Response> List(const std::vector<ItemPtr>& items, const ListMeta& meta) const;
   // 406 when the shape asked for does not fit one object or a list.
   Result<> CheckShape(bool list) const;
@@ -32,7 +32,7 @@ class Encoder {
   // One watch event with its framing: `type` ADDED, MODIFIED, DELETED; `revision` is what the object shows. The first Table event carries
   // the column definitions.
   enum class Columns : std::uint8_t { kWith, kWithout };
-  std::string Event(std::string_view type, const Item& item, store::Revision revision, Columns columns) const;
+  std::string Event(std::string_view type, const ItemPtr& item, store::Revision revision, Columns columns) const;
   std::string Bookmark(store::Revision revision, bool initial_events_end, Columns columns) const;
   std::string ErrorEvent(const Error& error) const;
   // What events of equal shape may share.
@@ -45,6 +45,9 @@ class Encoder {
   void AppendJson(std::string& out, const Item& item, store::Revision revision, TypeMeta type_meta) const;
 
  private:
+  // Custom resources have no protobuf form, their metadata has.
+  bool Binary() const { return output_.encoding == Encoding::kProtobuf && (!def_->custom || output_.shape != Shape::kObject); }
+  Result<ItemPtr> Ready(ItemPtr item) const;   // a custom resource in the version and form to show
   json::Value ObjectOf(const Item& item, store::Revision revision) const;
   std::string Shaped(const Item& item, store::Revision revision, Columns columns) const;   // JSON
   Result<std::string> ProtobufOf(const Item& item, store::Revision revision) const;        // enveloped

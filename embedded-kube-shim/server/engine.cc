@@ -2,6 +2,7 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/custom_schema.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/conversion.h"
 
@@ -10,6 +11,18 @@ namespace {
 
 // Each lost race means that somebody else's write succeeded. What many objects share (a quota, an address range) may be lost very often.
 constexpr int kMaxAttempts = 12, kMaxSharedAttempts = 4096;
+
+// The stored form: kind and apiVersion come first.
+json::Value TypeFirst(std::string_view kind, std::string_view api_version, json::Value object) {
+  auto out = json::Value::Object();
+  out.Set("kind") = kind;
+  out.Set("apiVersion") = api_version;
+  for (auto& [key, value] : object.MutableMembers())
+    if (key != "kind" && key != "apiVersion") out.MutableMembers().push_back({std::move(key), std::move(value)});
+  return out;
+}
+
+bool IsDefinition(const ResourceDef& def) { return def.resource == "customresourcedefinitions" && def.group == "apiextensions.k8s.io"; }
 
 }  // namespace
 
@@ -110,15 +123,23 @@ void Engine::Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome
     }
     return;
   }
-  auto& attempt = run->attempt;
+  const bool custom = custom_write_ && (op.target.def->custom || IsDefinition(*op.target.def));
+  if (!custom) return Answer(*run, outcome->revision);
+  const auto revision = outcome->revision;
+  custom_write_(op.target, [this, run, revision] { Answer(*run, revision); });
+}
+
+void Engine::Answer(Running& run, store::Revision revision) {
+  auto& op = *run.operation;
+  auto& attempt = run.attempt;
   auto answer = std::move(attempt.answer);
   if (!answer.item && !answer.answer && attempt.value) {
-    store::Entry entry{attempt.key, *attempt.value, attempt.created ? attempt.created : outcome->revision, outcome->revision};
+    store::Entry entry{attempt.key, *attempt.value, attempt.created ? attempt.created : revision, revision};
     answer.item = std::make_shared<const Item>(attempt.key.substr(StoragePrefix(*op.target.def).size()), entry);
   }
   if (answer.item && !answer.answer) answer.answer = op.Answer(*this, *answer.item);
   answer.warnings = std::move(op.warnings);
-  run->done(std::move(answer));
+  run.done(std::move(answer));
 }
 
 ItemPtr Engine::Find(const Target& target) const {
@@ -126,32 +147,63 @@ ItemPtr Engine::Find(const Target& target) const {
   return caches_.For(*target.def).Get(key);
 }
 
-std::shared_ptr<const json::Value> Engine::Read(const Target& target) const {
+Result<std::shared_ptr<const json::Value>> Engine::Read(const Target& target) const {
   const auto item = Find(target);
   if (!item) return nullptr;
-  if (item->api_version == target.gvk().api_version()) return item->Object();
-  return std::make_shared<const json::Value>(InVersion(*item, *target.def, target.version));
+  if (item->api_version == target.gvk().api_version() && !target.def->coerces_reads) return item->Object();
+  TRY(auto object, InVersion(*item, *target.def, target.version));
+  return std::make_shared<const json::Value>(std::move(object));
 }
 
-json::Value Engine::InVersion(const Item& item, const ResourceDef& def, std::string_view version) const {
+Result<json::Value> Engine::InVersion(const Item& item, const ResourceDef& def, std::string_view version) const {
   auto object = item.Object()->Clone();
   const auto wanted = def.Kind(version).api_version();
-  if (item.api_version != wanted) ConvertObject(def, item.api_version, wanted, object);
+  if (def.custom && (def.coerces_reads || item.api_version != wanted)) FreshenStored(def, object);
+  if (item.api_version != wanted) TRY_VOID(ConvertObject(def, item.api_version, wanted, object));
   return object;
 }
 
-Bytes Engine::Encode(const Target& target, json::Value object) const {
+Result<std::vector<ItemPtr>> Engine::ItemsInVersion(std::vector<ItemPtr> items, const ResourceDef& def, std::string_view version) const {
+  if (!def.custom) return items;
+  const auto wanted = def.Kind(version).api_version();
+  std::vector<json::Value> foreign;
+  std::vector<std::size_t> at;
+  const auto replace = [&](std::size_t index, json::Value object) {
+    const auto& item = *items[index];
+    if (auto* metadata = object.Find("metadata")) metadata->Erase("resourceVersion");
+    store::Entry entry{Cat(StoragePrefix(def), item.key), Bytes(TypeFirst(def.kind, wanted, std::move(object)).Dump()), item.created, item.modified};
+    items[index] = std::make_shared<const Item>(item.key, entry);
+  };
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const bool other = items[i]->api_version != wanted;
+    if (!other && !def.coerces_reads) continue;
+    auto object = items[i]->Object()->Clone();
+    FreshenStored(def, object);
+    if (other && def.conversion) {
+      foreign.push_back(std::move(object));
+      at.push_back(i);
+      continue;
+    }
+    TRY_VOID(ConvertObject(def, items[i]->api_version, wanted, object));
+    replace(i, std::move(object));
+  }
+  if (foreign.empty()) return items;
+  TRY(auto converted, def.conversion->Convert(wanted, std::move(foreign)));
+  const auto* schema_version = def.FindVersion(version);
+  for (std::size_t i = 0; i < converted.size(); ++i) {
+    if (schema_version) CoerceCustom(schema_version->schema, def.kind, converted[i], OnInvalidMetadata::kDrop);
+    replace(at[i], std::move(converted[i]));
+  }
+  return items;
+}
+
+Result<Bytes> Engine::Encode(const Target& target, json::Value object) const {
   const auto& def = *target.def;
   if (auto* metadata = object.Find("metadata")) metadata->Erase("resourceVersion");
   const auto stored = StorageApiVersion(def);
   const auto requested = target.gvk().api_version();
-  if (stored != requested) ConvertObject(def, requested, stored, object);
-  auto out = json::Value::Object();
-  out.Set("kind") = def.kind;
-  out.Set("apiVersion") = stored;
-  for (auto& [key, value] : object.MutableMembers())
-    if (key != "kind" && key != "apiVersion") out.MutableMembers().push_back({std::move(key), std::move(value)});
-  return Bytes(out.Dump());
+  if (stored != requested) TRY_VOID(ConvertObject(def, requested, stored, object));
+  return Bytes(TypeFirst(def.kind, stored, std::move(object)).Dump());
 }
 
 std::shared_ptr<const json::Value> Engine::Lookup(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const {

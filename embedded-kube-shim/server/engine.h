@@ -107,11 +107,13 @@ class Engine final : public AdmissionWorld {
   void Drain();
 
   // The stored object in the requested version, with resourceVersion. Null when there is none.
-  std::shared_ptr<const json::Value> Read(const Target& target) const;
+  Result<std::shared_ptr<const json::Value>> Read(const Target& target) const;
   ItemPtr Find(const Target& target) const;
   ObjectCache& CacheOf(const ResourceDef& def) const { return caches_.For(def); }
   // An item in another version than it is stored in.
-  json::Value InVersion(const Item& item, const ResourceDef& def, std::string_view version) const;
+  Result<json::Value> InVersion(const Item& item, const ResourceDef& def, std::string_view version) const;
+  // The items, converted where they are stored in another version or form. One conversion request for all of them.
+  Result<std::vector<ItemPtr>> ItemsInVersion(std::vector<ItemPtr> items, const ResourceDef& def, std::string_view version) const;
 
   // Steps that operations share.
   struct WriteContext;
@@ -119,7 +121,11 @@ class Engine final : public AdmissionWorld {
   // `next` is decoded and defaulted, in the requested version.
   Result<Attempt> PrepareUpdate(const Ctx& ctx, WriteOperation& op, const ItemPtr& current, json::Value next);
   // Canonical bytes in the storage version, without resourceVersion.
-  Bytes Encode(const Target& target, json::Value object) const;
+  Result<Bytes> Encode(const Target& target, json::Value object) const;
+  // Told of every committed write of a custom resource or of a definition; the write is answered when `answer` is called, once. Set before
+  // the first write.
+  using CustomWrite = std::function<void(const Target&, std::move_only_function<void()> answer)>;
+  void OnCustomWrite(CustomWrite notify) { custom_write_ = std::move(notify); }
 
   class Registry& resources() const { return registry_; }
   Caches& caches() const { return caches_; }
@@ -141,6 +147,7 @@ class Engine final : public AdmissionWorld {
   struct Running;
   void Try(std::shared_ptr<Running> run);
   void Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome);
+  void Answer(Running& run, store::Revision revision);
 
   store::Store& store_;
   class Registry& registry_;
@@ -152,6 +159,7 @@ class Engine final : public AdmissionWorld {
   Random& random_;
   const EngineOptions options_;
   const Post post_;
+  CustomWrite custom_write_;             // may be empty
   std::mutex flight_mutex_;
   std::condition_variable landed_;
   std::size_t in_flight_ = 0;            // guarded: batches that the store has not answered

@@ -38,7 +38,9 @@ Result<> CheckValid(const Engine& engine, WriteOperation& op, const json::Value&
     if (def.strategy) def.strategy->Warn(def, target.subresource, object, old, op.warnings);
     return {};
   }
-  return std::unexpected(InvalidObjectError(def, object.At({"metadata", "name"}).Str(), errors));
+  const auto name = object.At({"metadata", "name"}).Str();
+  if (def.custom) return std::unexpected(InvalidError(def.group, object["kind"].Str(), name, errors));   // the kind as sent
+  return std::unexpected(InvalidObjectError(def, name, errors));
 }
 
 void FillNewMetadata(const Engine& engine, const WriteOperation& op, json::Value& object) {
@@ -62,14 +64,17 @@ std::string ManagerOf(const WriteOperation& op) {
 ManagerInfo ManagerInfoOf(const Engine& engine, const WriteOperation& op) {
   ManagerInfo info{ManagerOf(op), op.target.gvk().api_version(), op.target.subresource, engine.now(), op.resets_managed_fields, {}};
   const auto def = op.target.def;
-  if (!def->custom)
-    info.convert = [def](const json::Value& object, std::string_view api_version) -> std::optional<json::Value> {
+  info.convert = [def](const json::Value& object, std::string_view api_version) -> std::optional<json::Value> {
       const auto slash = api_version.find('/');
       const auto group = slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
       const auto version = slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
       if (group != def->group || !def->FindVersion(version)) return std::nullopt;
       auto converted = object.Clone();
-      ConvertObject(*def, object["apiVersion"].Str(), api_version, converted);
+      if (def->custom && !def->conversion) {   // as it is: what the other version does not know is an error to whoever compares
+        converted.Set("apiVersion") = api_version;
+        return converted;
+      }
+      if (!ConvertObject(*def, object["apiVersion"].Str(), api_version, converted)) return std::nullopt;
       return converted;
     };
   return info;
@@ -106,7 +111,7 @@ Result<Attempt> Engine::PrepareCreate(const Ctx& ctx, WriteOperation& op, json::
   FillNewMetadata(*this, op, object);
   // A node comes with what its agent knows of it.
   const bool keeps_status = def.group.empty() && def.resource == "nodes";
-  if (def.status_subresource && !keeps_status) object.Erase("status");
+  if (def.SplitsStatus(version) && !keeps_status) object.Erase("status");
   if (def.strategy) def.strategy->PrepareForCreate(context, object);
   TRY_VOID(BeginCreate(*this, op, object, attempt));
   TRY_VOID(CheckValid(*this, op, object, nullptr));
@@ -120,7 +125,7 @@ Result<Attempt> Engine::PrepareCreate(const Ctx& ctx, WriteOperation& op, json::
   attempt.key = StorageKey(def, target.ns, name);
   attempt.answer.created = true;
   if (has_version) attempt.answer.answer = object.Clone();   // shown as it was sent
-  attempt.value = Encode(target, std::move(object));
+  TRY(attempt.value, Encode(target, std::move(object)));
   const auto existing = caches_.For(def).Get(attempt.key.substr(StoragePrefix(def).size()));
   if (existing && op.options.dry_run) return std::unexpected(AlreadyExistsError(def.group, def.resource, name));
   if (op.options.dry_run) {
@@ -169,7 +174,7 @@ Result<Attempt> Engine::PrepareUpdate(const Ctx& ctx, WriteOperation& op, const 
   const auto& def = *target.def;
   const auto& version = target.schema_version();
   Context context(*this, op);
-  const auto old = InVersion(*current, def, target.version);
+  TRY(const auto old, InVersion(*current, def, target.version));
   Attempt attempt;
   TRY_VOID(PlaceInNamespace(target, next));
   auto admission = AdmissionFor(op, Operation::kUpdate, &next, &old, attempt.batch);
@@ -189,7 +194,7 @@ Result<Attempt> Engine::PrepareUpdate(const Ctx& ctx, WriteOperation& op, const 
   attempt.key = StorageKey(def, target.ns, target.name);
   attempt.created = current->created;
   const bool gone = IsFinallyDeleted(def, next);
-  attempt.value = Encode(target, std::move(next));
+  TRY(attempt.value, Encode(target, std::move(next)));
   const auto shown = std::make_shared<const Item>(current->key, store::Entry{attempt.key, *attempt.value, current->created, current->modified});
   if (op.options.dry_run) {
     attempt.batch = {};

@@ -19,7 +19,7 @@ struct View {
   ObjectPtr Show(const Item& item) const {
     if (!def || item.api_version == api_version) return item.Object();
     auto object = item.Object()->Clone();
-    ConvertObject(*def, item.api_version, api_version, object);
+    if (!ConvertObject(*def, item.api_version, api_version, object)) return item.Object();   // whoever converts is away: better as stored than not at all
     return std::make_shared<const json::Value>(std::move(object));
   }
 };

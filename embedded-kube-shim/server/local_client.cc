@@ -23,7 +23,7 @@ class LocalClient final : public Client {
     if (scale) resource.remove_suffix(kScale.size());
     TRY(auto target, Find(resource, key.ns, key.name, scale ? "scale" : ""));
     TRY_VOID(Allow(target, "get"));
-    auto object = engine_.Read(target);
+    TRY(auto object, engine_.Read(target));
     if (!object) return std::unexpected(NotFoundError(target.def->group, target.def->resource, key.name));
     if (scale) return std::make_shared<const json::Value>(ScaleOf(target, *object));
     return object;
@@ -37,7 +37,12 @@ class LocalClient final : public Client {
     std::vector<ObjectPtr> out;
     for (const auto& item : engine_.CacheOf(*target.def).List(ns.empty() ? std::string() : Cat(ns, "/")).items) {
       if (!SelectedBy(*item, labels, {})) continue;
-      out.push_back(item->api_version == wanted ? item->Object() : std::make_shared<const json::Value>(engine_.InVersion(*item, *target.def, target.version)));
+      if (item->api_version == wanted && !target.def->coerces_reads) {
+        out.push_back(item->Object());
+        continue;
+      }
+      TRY(auto object, engine_.InVersion(*item, *target.def, target.version));
+      out.push_back(std::make_shared<const json::Value>(std::move(object)));
     }
     return out;
   }
@@ -131,7 +136,8 @@ class LocalClient final : public Client {
     TRY(auto written, engine_.RunAndWait(ctx, std::move(operation)));
     if (written.answer) return std::make_shared<const json::Value>(std::move(*written.answer));
     if (!written.item) return std::make_shared<const json::Value>(json::Value::Object());
-    return std::make_shared<const json::Value>(engine_.InVersion(*written.item, *target.def, target.version));
+    TRY(auto shown, engine_.InVersion(*written.item, *target.def, target.version));
+    return std::make_shared<const json::Value>(std::move(shown));
   }
 
   Engine& engine_;

@@ -99,7 +99,7 @@ bool WantsPretty(const http::Request& request) {
   return agent.starts_with("curl") || agent.starts_with("Wget") || agent.starts_with("Mozilla/5.0");
 }
 
-Result<Output> Negotiate(const http::Request& request, MediaScope scope) {
+Result<Output> Negotiate(const http::Request& request, MediaScope scope, Wire wire) {
   Output output;
   output.pretty = WantsPretty(request);
   const auto ranges = ParseAccept(request.Get("Accept"));
@@ -108,6 +108,7 @@ Result<Output> Negotiate(const http::Request& request, MediaScope scope) {
   for (const auto& range : ranges) {
     Output candidate = output;
     if (!EncodingOf(range.type, &candidate.encoding)) continue;
+    if (wire == Wire::kText && candidate.encoding == Encoding::kProtobuf && ParameterOf(range, "as").empty()) continue;
     type_known = true;
     if (!ShapeOf(range, &candidate)) continue;
     const auto pretty = ParameterOf(range, "pretty");
@@ -115,8 +116,9 @@ Result<Output> Negotiate(const http::Request& request, MediaScope scope) {
     if (candidate.shape == Shape::kTable && candidate.encoding == Encoding::kProtobuf) continue;
     return candidate;
   }
+  const auto streams = scope == MediaScope::kWatchable ? kStreamTypes : std::string_view();
   if (type_known) return std::unexpected(NotAcceptable(Cat("only the following media types are accepted: ", kTypes), false));
-  return std::unexpected(NotAcceptable(Cat("406: Not Acceptable\n\nAvailable representations: ", kTypes, scope == MediaScope::kWatchable ? kStreamTypes : ""), true));
+  return std::unexpected(NotAcceptable(wire == Wire::kText ? Cat("only the following media types are accepted: ", kTypes) : Cat("406: Not Acceptable\n\nAvailable representations: ", kTypes, streams), wire == Wire::kAny));
 }
 
 Output NegotiateLenient(const http::Request& request) {
@@ -129,12 +131,12 @@ Output NegotiateLenient(const http::Request& request) {
   return output;
 }
 
-Result<Encoding> RequestEncoding(const http::Request& request) {
+Result<Encoding> RequestEncoding(const http::Request& request, Wire wire) {
   const auto content_type = request.Get("Content-Type");
   if (content_type.empty()) return Encoding::kJson;
   const auto media = ParseMediaType(content_type);
   Encoding encoding;
-  if (media.type != "*/*" && EncodingOf(media.type, &encoding)) return encoding;
+  if (media.type != "*/*" && EncodingOf(media.type, &encoding) && (wire == Wire::kAny || encoding != Encoding::kProtobuf)) return encoding;
   auto detail = std::make_shared<StatusDetail>();
   detail->http = 415;
   detail->reason = "UnsupportedMediaType";

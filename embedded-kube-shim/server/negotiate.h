@@ -21,13 +21,15 @@ struct Output {
 
 enum class MediaScope : std::uint8_t { kObject, kWatchable };   // kWatchable: the list of representations in a refusal has the stream forms too
 
+enum class Wire : std::uint8_t { kAny, kText };   // kText: a custom resource, which has no protobuf form
+
 // Errors: 406 NotAcceptable in upstream's words.
-Result<Output> Negotiate(const http::Request& request, MediaScope scope);
+Result<Output> Negotiate(const http::Request& request, MediaScope scope, Wire wire = Wire::kAny);
 // For answers where anything unacceptable falls back to JSON (errors).
 Output NegotiateLenient(const http::Request& request);
 bool WantsPretty(const http::Request& request);
 // Of a request body; absent = JSON. Errors: 415.
-Result<Encoding> RequestEncoding(const http::Request& request);
+Result<Encoding> RequestEncoding(const http::Request& request, Wire wire = Wire::kAny);
 
 struct MediaRange {
   std::string type;                                        // lower case, "application/json", "*/*"

@@ -28,6 +28,7 @@ class Create final : public WriteOperation {
     auto object = object_.Clone();
     const auto& version = target.schema_version();
     TRY_VOID(PlaceInNamespace(target, object));
+    for (const std::string_view member : {"deletionTimestamp", "deletionGracePeriodSeconds", "creationTimestamp", "uid", "selfLink"}) object.Set("metadata").Erase(member);
     if (generated_) target.name.clear();
     ForgetDeletion(object);
     ApplyDefaults(*target.def, version, object);
@@ -72,7 +73,7 @@ class Update final : public WriteOperation {
     const auto uid = metadata["uid"].Str();
     if (!uid.empty() && uid != current->uid) return std::unexpected(UidConflict(uid, current->uid));
     ApplyDefaults(def, version, object);
-    const auto live = engine.InVersion(*current, def, target.version);
+    TRY(const auto live, engine.InVersion(*current, def, target.version));
     UpdateManagedFields(def, version.schema, &live, object, ManagerInfoOf(engine, *this));
     return engine.PrepareUpdate(ctx, *this, current, std::move(object));
   }
@@ -101,7 +102,7 @@ class Patch final : public WriteOperation {
     had_version_ = false;
     if (body_.type == PatchType::kApply) return PrepareApply(engine, ctx, current);
     if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
-    const auto live = engine.InVersion(*current, def, target.version);
+    TRY(const auto live, engine.InVersion(*current, def, target.version));
     TRY(auto next, ApplyPatch(target, body_, live, options.field_validation, warnings));
     const auto given = next.At({"metadata", "resourceVersion"}).Str();
     had_version_ = given != live.At({"metadata", "resourceVersion"}).Str();
@@ -131,7 +132,9 @@ class Patch final : public WriteOperation {
     if (!current && !target.subresource.empty()) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
     TRY(auto applied, ParseApply(target, body_, options.field_validation, warnings));
     json::Value live;
-    if (current) live = engine.InVersion(*current, def, target.version);
+    if (current) {
+      TRY(live, engine.InVersion(*current, def, target.version));
+    }
     const auto conflicts = options.force ? Conflicts::kForce : Conflicts::kFail;
     TRY(auto next, ServerSideApply(def, version.schema, current ? &live : nullptr, applied, ManagerInfoOf(engine, *this), conflicts));
     ApplyDefaults(def, version, next);

@@ -45,7 +45,7 @@ class Bind final : public WriteOperation {
     static_cast<void>(ctx);
     const auto& def = *target.def;
     if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
-    auto pod = engine.InVersion(*current, def, target.version);
+    TRY(auto pod, engine.InVersion(*current, def, target.version));
     const auto refuse = [&](std::string why) { return std::unexpected(ConflictError("", "pods/binding", target.name, why)); };
     const auto uid = binding_.At({"metadata", "uid"}).Str();
     if (!uid.empty() && uid != current->uid) return std::unexpected(ConflictError("", "pods", target.name, UidMismatch(target, uid, current->uid, options.dry_run)));
@@ -63,7 +63,7 @@ class Bind final : public WriteOperation {
     attempt.answer.answer = Success(201);
     attempt.key_expect = 0;
     attempt.batch.expects.push_back({attempt.key, current->modified});
-    attempt.value = engine.Encode(target, std::move(pod));
+    TRY(attempt.value, engine.Encode(target, std::move(pod)));
     attempt.batch.ops.push_back({attempt.key, attempt.value});
     if (options.dry_run) attempt.batch = {};
     return attempt;
@@ -185,7 +185,8 @@ class Evict final : public WriteOperation {
     Canonicalize(budget_target.schema_version().schema, budget);
     const auto key = StorageKey(*budget_def, target.ns, found->name);
     attempt.batch.expects.push_back({key, found->modified});
-    attempt.batch.ops.push_back({key, engine.Encode(budget_target, std::move(budget))});
+    TRY(auto counted, engine.Encode(budget_target, std::move(budget)));
+    attempt.batch.ops.push_back({key, std::move(counted)});
     return {};
   }
 

@@ -67,6 +67,8 @@ class Rest {
   const RestServices services_;
 };
 
+inline Wire WireOf(const Target& target) { return target.def->custom ? Wire::kText : Wire::kAny; }
+
 // A decoded request body of the target's kind, or of the subresource's. Adds strict-decoding warnings; errors are upstream's 400s.
 Result<json::Value> ReadBody(const RestRequest& request, SchemaPtr schema, const GroupVersionKind& expected, FieldValidation validation, std::vector<std::string>& warnings,
                              bool* resets_managed = nullptr);

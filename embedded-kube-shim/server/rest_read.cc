@@ -138,7 +138,7 @@ Encoder EncoderFor(const Engine& engine, const RestRequest& request, Output outp
 
 Result<http::Reply> Rest::Get(const RestRequest& request) {
   const auto& target = request.target;
-  TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+  TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
   Result<> include;
   const auto encoder = EncoderFor(engine_, request, std::move(output), &include);
   TRY(const auto asked, ParseResourceVersion(request.http->Query("resourceVersion"), VersionUse::kWatch));
@@ -146,12 +146,12 @@ Result<http::Reply> Rest::Get(const RestRequest& request) {
   const auto item = engine_.Find(target);
   if (!item) return std::unexpected(NotFoundError(target.def->group, target.def->resource, target.name));
   TRY_VOID(std::move(include));
-  TRY(auto response, encoder.One(200, *item));
+  TRY(auto response, encoder.One(200, item));
   return http::Reply(std::move(response));
 }
 
 Result<http::Reply> Rest::List(const RestRequest& request) {
-  TRY(auto output, Negotiate(*request.http, MediaScope::kWatchable));
+  TRY(auto output, Negotiate(*request.http, MediaScope::kWatchable, WireOf(request.target)));
   TRY(const auto options, ParseListOptions(*request.http));
   TRY_VOID(ValidateListOptions(options, false));
   Result<> include;
@@ -164,7 +164,7 @@ Result<http::Reply> Rest::List(const RestRequest& request) {
 
 Result<http::Reply> Rest::Watch(const RestRequest& request) {
   const auto& def = *request.target.def;
-  TRY(auto output, Negotiate(*request.http, MediaScope::kWatchable));
+  TRY(auto output, Negotiate(*request.http, MediaScope::kWatchable, WireOf(request.target)));
   TRY(auto options, ParseListOptions(*request.http));
   TRY_VOID(ValidateListOptions(options, true));
   if (request.info.legacy_watch && !request.info.name.empty() && options.field_selector.empty()) options.field_selector = Cat("metadata.name=", request.info.name);
@@ -217,7 +217,8 @@ std::optional<http::Reply> Rest::ServeAtOnce(const RestRequest& request) {
   constexpr std::size_t kMostItems = 1000, kMostBytes = 256 << 10, kPlainBytes = 128 << 10;
   const auto& target = request.target;
   const auto verb = request.info.verb;
-  auto output = Negotiate(*request.http, MediaScope::kWatchable);
+  if (target.def->coerces_reads) return std::nullopt;
+  auto output = Negotiate(*request.http, MediaScope::kWatchable, WireOf(request.target));
   if (!output || output->encoding != Encoding::kJson || output->pretty || output->shape != Shape::kObject) return std::nullopt;
   const auto wanted = target.gvk().api_version();
   const auto answer = [](Result<http::Reply> reply) { return reply ? std::optional<http::Reply>(std::move(*reply)) : std::nullopt; };
@@ -259,7 +260,7 @@ void Rest::DeleteCollection(RestRequest request, RestDone done) {
     std::function<Result<http::Reply>()> answer;
   };
   auto prepare = [&]() -> Result<std::pair<Listing, Encoder>> {
-    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
     TRY(const auto options, ParseListOptions(*request.http));
     TRY_VOID(ValidateListOptions(options, false));
     Result<> include;

@@ -6,6 +6,7 @@
 #include "embedded-kube-shim/api/patch.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/rest.h"
+#include "embedded-kube-shim/server/scale.h"
 #include "embedded-kube-shim/server/virtual.h"
 
 // Create, update, patch and delete: from a request to an operation, from its outcome to an answer.
@@ -28,10 +29,13 @@ json::Value DeletedStatus(const Target& target, const Item& item) {
   return status;
 }
 
-Error UnsupportedPatch() {
+Error UnsupportedPatch(const ResourceDef& def) {
   auto detail = std::make_shared<StatusDetail>();
   detail->http = 415;
   detail->reason = "UnsupportedMediaType";
+  if (def.custom)
+    return Error(Code::kUnsupported, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml")
+        .WithAttachment(std::move(detail));
   detail->has_details = true;
   return Error(Code::kUnsupported, "415: Unsupported Media Type").WithAttachment(std::move(detail));
 }
@@ -46,15 +50,17 @@ Result<PatchBody> ParsePatchBody(const RestRequest& request) {
   else if (media.type == "application/merge-patch+json") body.type = PatchType::kMerge;
   else if (media.type == "application/strategic-merge-patch+json" && !request.target.def->custom) body.type = PatchType::kStrategic;
   else if (media.type == "application/apply-patch+yaml") body.type = PatchType::kApply, body.yaml = true;
-  else return std::unexpected(UnsupportedPatch());
+  else return std::unexpected(UnsupportedPatch(*request.target.def));
   return body;
 }
 
 Result<json::Value> ReadBody(const RestRequest& request, SchemaPtr schema, const GroupVersionKind& expected, FieldValidation validation, std::vector<std::string>& warnings, bool* resets_managed) {
-  TRY(const auto encoding, RequestEncoding(*request.http));
+  TRY(const auto encoding, RequestEncoding(*request.http, WireOf(request.target)));
   TRY(auto decoded, DecodeBody(expected, schema, encoding, request.http->body));
   const auto& gvk = decoded.gvk;
-  if (!gvk.kind.empty() && (gvk.kind != expected.kind || gvk.version != expected.version || gvk.group != expected.group)) {
+  if (request.target.def->custom && schema == request.target.schema_version().schema && (gvk.group != expected.group || gvk.version != expected.version))
+    return std::unexpected(BadRequestError(Cat("the API version in the data (", gvk.api_version(), ") does not match the expected API version (", expected.api_version(), ")")));
+  if (!request.target.def->custom && !gvk.kind.empty() && (gvk.kind != expected.kind || gvk.version != expected.version || gvk.group != expected.group)) {
     if (gvk.kind == expected.kind)
       return std::unexpected(BadRequestError(Cat("the API version in the data (", gvk.api_version(), ") does not match the expected API version (", expected.api_version(), ")")));
     return std::unexpected(BadRequestError(Cat(gvk.kind, " in version \"", gvk.version, "\" cannot be handled as a ", expected.kind, ": converting (", gvk.version, ".", gvk.kind, ") to (",
@@ -67,6 +73,7 @@ Result<json::Value> ReadBody(const RestRequest& request, SchemaPtr schema, const
   }
   if (resets_managed) *resets_managed = false;
   auto object = std::move(decoded.object);
+  if (request.target.def->custom && schema == request.target.schema_version().schema) return object;   // its kind is judged with the rest
   object.Set("kind") = expected.kind;
   object.Set("apiVersion") = expected.api_version();
   return object;
@@ -185,7 +192,7 @@ void Rest::Run(std::shared_ptr<RestRequest> request, Output output, std::unique_
       Result<> include;
       const auto encoder = EncoderFor(engine_, *request, output, &include);
       TRY_VOID(std::move(include));
-      TRY(auto response, encoder.One(code, *written->item));
+      TRY(auto response, encoder.One(code, written->item));
       AddWarnings(response.headers, written->warnings);
       return http::Reply(std::move(response));
     };
@@ -195,7 +202,7 @@ void Rest::Run(std::shared_ptr<RestRequest> request, Output output, std::unique_
 
 void Rest::Create(RestRequest request, RestDone done) {
   auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
-    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
     TRY(auto options, ParseWriteOptions(*request.http, "CreateOptions"));
     std::vector<std::string> warnings;
     TRY(auto object, ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, warnings));
@@ -211,7 +218,7 @@ void Rest::Create(RestRequest request, RestDone done) {
 
 void Rest::Update(RestRequest request, RestDone done) {
   auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
-    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
     TRY(auto options, ParseWriteOptions(*request.http, "UpdateOptions"));
     std::vector<std::string> warnings;
     TRY(auto object, ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, warnings));
@@ -232,7 +239,7 @@ void Rest::Update(RestRequest request, RestDone done) {
 void Rest::Patch(RestRequest request, RestDone done) {
   auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
     TRY(auto body, ParsePatchBody(request));
-    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
     TRY(auto options, ParseWriteOptions(*request.http, "PatchOptions"));
     FieldErrors errors;
     if (body.type == PatchType::kApply) {
@@ -252,7 +259,7 @@ void Rest::Patch(RestRequest request, RestDone done) {
 
 void Rest::Delete(RestRequest request, RestDone done) {
   auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
-    TRY(auto output, Negotiate(*request.http, MediaScope::kObject));
+    TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
     TRY(auto options, ParseDeleteOptions(*request.http));
     const bool dry_run = !options.dry_run.empty();
     auto operation = NewServerDelete(request.target, std::move(options));
@@ -266,6 +273,7 @@ void Rest::Delete(RestRequest request, RestDone done) {
 
 void Rest::Serve(RestRequest request, RestDone done) {
   const auto verb = request.info.verb;
+  if (request.target.def->custom && request.info.subresource == "scale") return ServeScale(*this, std::move(request), std::move(done));
   if (IsVirtual(request)) return ServeVirtual(*this, std::move(request), std::move(done));
   if (verb == "get") return done(Get(request));
   if (verb == "list") return done(List(request));

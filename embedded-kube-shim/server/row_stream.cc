@@ -133,7 +133,8 @@ class RowFeed {
 
   std::string Row(const Item& item) const {
     std::shared_ptr<const json::Value> object = item.Object();
-    if (item.api_version != query_.def->Kind(query_.version).api_version()) object = std::make_shared<const json::Value>(engine_.InVersion(item, *query_.def, query_.version));
+    if (item.api_version != query_.def->Kind(query_.version).api_version())
+      if (auto converted = engine_.InVersion(item, *query_.def, query_.version)) object = std::make_shared<const json::Value>(std::move(*converted));
     const auto& metadata = (*object)["metadata"];
     std::string out = "[";
     const auto append = [&](std::string_view text) {

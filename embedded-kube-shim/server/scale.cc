@@ -61,7 +61,7 @@ class ScaleOperation final : public WriteOperation {
   Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
     const auto& def = *target.def;
     if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
-    const auto live = engine.InVersion(*current, def, target.version);
+    TRY(const auto live, engine.InVersion(*current, def, target.version));
     json::Value wanted = scale_.Clone();
     // Owners of the replicas are found and kept on the Scale object, then carried over to the object itself.
     const auto parent_version = target.gvk().api_version();
@@ -87,7 +87,7 @@ class ScaleOperation final : public WriteOperation {
       }
     }
     const auto replicas = wanted.At({"spec", "replicas"}).Int();
-    if (replicas < 0) {
+    if (replicas < 0 && !def.custom) {
       FieldErrors errors;
       errors.push_back({FieldErrorType::kInvalid, "spec.replicas", std::to_string(replicas), "must be greater than or equal to 0"});
       return std::unexpected(InvalidError("autoscaling", "Scale", target.name, errors));
@@ -101,6 +101,10 @@ class ScaleOperation final : public WriteOperation {
     next.Set("metadata").Set("resourceVersion") = given.empty() || given == "0" ? std::string_view(live.At({"metadata", "resourceVersion"}).Str()) : given;
     if (!applied) UpdateManagedFields(*ScaleDef(), ScaleSchema(), &owned, wanted, info);
     auto entries = ParentManagedFields(live.At({"metadata", "managedFields"}), wanted.At({"metadata", "managedFields"}), parent_version, paths.spec_replicas);
+    // Upstream forgets when a custom resource was scaled.
+    if (def.custom && entries.is_array())
+      for (auto& entry : entries.MutableItems())
+        if (entry["subresource"].Str() == "scale") entry.Erase("time");
     if (entries.is_null()) next.Set("metadata").Erase("managedFields");
     else next.Set("metadata").Set("managedFields") = std::move(entries);
     return engine.PrepareUpdate(ctx, *this, current, std::move(next));
@@ -109,7 +113,8 @@ class ScaleOperation final : public WriteOperation {
   Result<> Conflict(bool, int) override { return {}; }
 
   std::optional<json::Value> Answer(const Engine& engine, const Item& written) const override {
-    return ScaleOf(target, engine.InVersion(written, *target.def, target.version));
+    const auto object = engine.InVersion(written, *target.def, target.version);
+    return object ? std::optional(ScaleOf(target, *object)) : std::nullopt;
   }
 
  private:
@@ -164,7 +169,9 @@ void ServeScale(Rest& rest, RestRequest request, RestDone done) {
   auto output = Negotiate(*request.http, MediaScope::kObject);
   if (!output) return done(std::unexpected(std::move(output).error()));
   if (request.info.verb == "get") {
-    const auto object = rest.engine().Read(request.target);
+    const auto read = rest.engine().Read(request.target);
+    if (!read) return done(std::unexpected(read.error().Clone()));
+    const auto& object = *read;
     if (!object) return done(std::unexpected(NotFoundError(request.target.def->group, request.target.def->resource, request.target.name)));
     return done(http::Reply(EncodeValue(*output, 200, ScaleOf(request.target, *object))));
   }

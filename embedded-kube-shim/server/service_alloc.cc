@@ -203,7 +203,7 @@ void AddDefaultAccount(Engine& engine, const WriteOperation& op, const json::Val
   metadata.Set("creationTimestamp") = FormatTime(engine.now());
   const auto key = StorageKey(*accounts, target.ns, target.name);
   attempt.batch.expects.push_back({key, 0});
-  attempt.batch.ops.push_back({key, engine.Encode(target, std::move(account))});
+  if (auto encoded = engine.Encode(target, std::move(account))) attempt.batch.ops.push_back({key, std::move(*encoded)});   // a built-in kind: it never fails
 }
 
 }  // namespace

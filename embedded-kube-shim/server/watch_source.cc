@@ -67,8 +67,8 @@ class WatchSource final : public http::Source {
   bool Initial(std::string& out) {
     if (initial_done_) return true;
     while (at_ < plan_.initial.size() && out.size() < kTurnBytes) {
-      const auto& item = *plan_.initial[at_++];
-      if (SelectedBy(item, plan_.labels, plan_.fields)) out += encoder_.Event("ADDED", item, item.modified, TakeColumns());
+      const auto& item = plan_.initial[at_++];
+      if (SelectedBy(*item, plan_.labels, plan_.fields)) out += encoder_.Event("ADDED", item, item->modified, TakeColumns());
     }
     if (at_ < plan_.initial.size()) return false;
     initial_done_ = true;
@@ -88,7 +88,7 @@ class WatchSource final : public http::Source {
     if (!was && !is) return;
     const std::string_view type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
     // What leaves the selection is shown as it last matched, under the revision of the change.
-    const Item& shown = is || deleted ? *event.item : *event.previous;
+    const ItemPtr& shown = is || deleted ? event.item : event.previous;
     if (encoder_.output().shape == Shape::kTable && !columns_sent_) {
       out += encoder_.Event(type, shown, event.revision(), TakeColumns());
       return;

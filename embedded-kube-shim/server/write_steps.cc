@@ -72,7 +72,7 @@ bool SameOutside(const json::Value& a, const json::Value& b, bool status_counts,
 void SplitStatus(const Target& target, const json::Value& old, json::Value& next) {
   const auto& def = *target.def;
   if (target.subresource.empty() || target.subresource == "scale") {
-    if (def.status_subresource) CopyMember(old, next, "status");
+    if (def.SplitsStatus(target.schema_version())) CopyMember(old, next, "status");
     if (Is(def, "", "namespaces")) CopyMember(old["spec"], next.Set("spec"), "finalizers");
   } else if (target.subresource == "status") {
     SplitForStatus(target, old, next);
@@ -94,7 +94,7 @@ void BumpGeneration(const Target& target, const json::Value& old, json::Value& n
   const auto& def = *target.def;
   const bool counts = def.has_generation || Is(def, "storage.k8s.io", "csidrivers");
   if (!counts || (target.subresource == "status") || Is(def, "scheduling.k8s.io", "priorityclasses")) return;
-  bool same = SameOutside(old, next, def.custom && !def.status_subresource, def.custom || TellsEmptyFromNone(def));
+  bool same = SameOutside(old, next, def.custom && !def.SplitsStatus(target.schema_version()), def.custom || TellsEmptyFromNone(def));
   // Opaque parameters are bytes: another order of their members is another spec.
   if (Is(def, "resource.k8s.io", "deviceclasses")) same = same && old.At({"spec", "config"}).Dump() == next.At({"spec", "config"}).Dump();
   if (Is(def, "apps", "deployments")) same = same && rules::SameValue(old.At({"metadata", "annotations"}), next.At({"metadata", "annotations"}));
