@@ -136,6 +136,12 @@ void ServiceDefaults(Value& spec) {
   if (type == "LoadBalancer" && !spec.Find("allocateLoadBalancerNodePorts")) spec.Set("allocateLoadBalancerNodePorts") = true;
 }
 
+void ServiceStatusDefaults(Value& service) {
+  if (service.At({"spec", "type"}).Str() != "LoadBalancer" || service.At({"status", "loadBalancer", "ingress"}).size() == 0) return;
+  for (Value& ingress : service.Set("status").Set("loadBalancer").Set("ingress").MutableItems())
+    if (!ingress["ip"].Str().empty()) SetIfLacking(ingress, "ipMode", "VIP");
+}
+
 void SecretDefaults(Value& secret) {
   Value* text = secret.Find("stringData");
   if (!text) return;
@@ -214,6 +220,7 @@ std::span<const NamedRule> CoreRules() {
       {"io.k8s.api.core.v1.Pod", PodDefaults},
       {"io.k8s.api.core.v1.PodSpec", PodSpecDefaults},
       {"io.k8s.api.core.v1.ServiceSpec", ServiceDefaults},
+      {"io.k8s.api.core.v1.Service", ServiceStatusDefaults},
       {"io.k8s.api.core.v1.Secret", SecretDefaults},
       {"io.k8s.api.core.v1.Namespace", NamespaceDefaults},
       {"io.k8s.api.core.v1.NodeStatus", NodeStatusDefaults},

@@ -146,11 +146,7 @@ TEST_CASE("an Ingress and a Route answer over HTTP and TLS, follow endpoints and
     ::fputs(ca.pem().c_str(), file);
     ::fclose(file);
   }
-  FILE* pipe = ::popen(Cat("curl -sS --noproxy '*' --cacert ", directory.path(), "/ca --resolve r.test:", https, ":127.0.0.1 https://r.test:", https, "/ 2>&1").c_str(), "r");
-  char text[100] = {};
-  static_cast<void>(::fread(text, 1, sizeof text - 1, pipe));
-  ::pclose(pipe);
-  CHECK(std::string(text) == "one");
+  CHECK(test::RunText(Cat("curl -sS --noproxy '*' --cacert ", directory.path(), "/ca --resolve r.test:", https, ":127.0.0.1 https://r.test:", https, "/")) == "one");
   // The endpoint moves: requests follow, none fails on the way.
   cluster.Put(kSlicesResource, SliceText("web", "127.0.0.1", port_of(two)));
   CHECK(Eventually([&] {

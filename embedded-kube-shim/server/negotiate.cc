@@ -113,7 +113,7 @@ Result<Output> Negotiate(const http::Request& request, MediaScope scope, Wire wi
     if (!ShapeOf(range, &candidate)) continue;
     const auto pretty = ParameterOf(range, "pretty");
     if (!pretty.empty()) candidate.pretty = pretty == "1" || pretty == "true";
-    if (candidate.shape == Shape::kTable && candidate.encoding == Encoding::kProtobuf) continue;
+    if (candidate.shape == Shape::kTable && (candidate.encoding == Encoding::kProtobuf || scope == MediaScope::kReview)) continue;
     return candidate;
   }
   const auto streams = scope == MediaScope::kWatchable ? kStreamTypes : std::string_view();

@@ -31,7 +31,7 @@ Result<json::Value> Body(const Rest& rest, const RestRequest& request, std::vect
 
 void Answer(const RestRequest& request, Result<json::Value> object, std::vector<std::string> warnings, RestDone& done) {
   if (!object) return done(std::unexpected(std::move(object).error()));
-  auto output = Negotiate(*request.http, MediaScope::kObject);
+  auto output = Negotiate(*request.http, MediaScope::kReview);
   if (!output) return done(std::unexpected(std::move(output).error()));
   Canonicalize(request.target.schema_version().schema, *object);
   auto response = EncodeValue(*output, 201, *object);
