@@ -23,6 +23,7 @@
 #include "core/process/exit_watcher.h"
 #include "core/process/mounts.h"
 #include "core/process/wait.h"
+#include "tests/support/skip.h"
 
 // What every driver must do, with real containers: crun, runc, and a Docker engine of our own (socket, data and run directories in a
 // scratch directory; nothing of the machine's engine is touched). Images are made from the machine's busybox.
@@ -179,7 +180,7 @@ inline std::vector<std::string> Drivers(std::initializer_list<const char*> wante
   std::vector<std::string> out;
   for (const std::string name : wanted) {
     if (::geteuid() == 0 && (name == "oci" || process::FindProgram(name == "docker" ? "dockerd" : name))) out.push_back(name);
-    else WARN("skipped: " << name << " cannot be run here");
+    else test::Skip(name + " cannot be run here");
   }
   return out;
 }

@@ -9,6 +9,8 @@
 #include "core/base/unique_fd.h"
 #include "core/dns/server.h"
 #include "core/net/address.h"
+#include "tests/support/run.h"
+#include "tests/support/skip.h"
 
 using namespace skerry;
 using namespace skerry::dns;
@@ -17,17 +19,11 @@ namespace {
 
 std::string Dig(const std::string& server, const std::string& arguments) {
   const auto where = net::SplitHostPort(server);
-  const std::string command = Cat("dig +tries=1 +time=5 @", where->host, " -p ", where->port, " ", arguments, " 2>&1");
-  FILE* pipe = ::popen(command.c_str(), "r");
-  std::string out;
-  char buffer[4096];
-  while (const std::size_t n = ::fread(buffer, 1, sizeof buffer, pipe)) out.append(buffer, n);
-  ::pclose(pipe);
-  return out;
+  return test::RunText(Cat("dig +tries=1 +time=5 @", where->host, " -p ", where->port, " ", arguments));
 }
 bool HaveDig() {
   if (::access("/usr/bin/dig", X_OK) == 0) return true;
-  WARN("skipped: dig (dnsutils) is not installed");
+  test::Skip("dig (dnsutils) is not installed");
   return false;
 }
 bool Has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }

@@ -134,7 +134,7 @@ TEST_CASE("a worker's reply, an overloaded pool and a dropped callback are all a
 
 TEST_CASE("malformed and oversized requests are refused and the connection is closed", "[http]") {
   ServerOptions options;
-  options.timeouts.header = 50ms;
+  options.timeouts.header = 1h;
   TestServer t(options);
   t.handler.on_shard = Echo;
   t.handler.policy = [](const Request&) {
@@ -153,8 +153,18 @@ TEST_CASE("malformed and oversized requests are refused and the connection is cl
   CHECK(status("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n01234567890") == "413");
   CHECK(status("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n") == "413");
   CHECK(status("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n") == "400");
-  CHECK(status("GET / HTTP/1.1\r\nHost:") == "408");
-  CHECK(status("") == "closed");
+  // Clients that take a plain port for TLS must not wait for it.
+  CHECK(status(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + std::string(32, 'r')) == "400");
+}
+
+TEST_CASE("a head that stops coming is given up", "[http]") {
+  ServerOptions options;
+  options.timeouts.header = 50ms;
+  TestServer t(options);
+  t.handler.on_shard = Echo;
+  auto begun = t.Connect(), silent = t.Connect();
+  CHECK(Exchange(*begun, "GET / HTTP/1.1\r\nHost:").starts_with("HTTP/1.1 408"));
+  CHECK(Exchange(*silent, "").empty());
 }
 
 TEST_CASE("a body that stops coming is given up", "[http]") {

@@ -52,6 +52,8 @@ struct TestServer {
 // Sends, then reads until the peer closes.
 std::string Exchange(net::BlockingStream& stream, std::string_view sent);
 std::string ReadToEnd(net::BlockingStream& stream);
+// What an echoing SPDY server sends to a peer that sends these bytes and closes.
+std::string ExchangeSpdy(net::Shards& shards, std::string_view sent);
 // Reads until `text` was seen; what follows it stays unread.
 std::string ReadUntil(net::BlockingStream& stream, std::string_view text);
 

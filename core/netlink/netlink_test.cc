@@ -145,7 +145,7 @@ TEST_CASE("elements of sets, maps and verdict maps are added, listed, replaced a
     CHECK(LoadRuleset("table ip t { nonsense }").error().code() == Code::kInvalid);
     return {};
   });
-  const std::string text = test::ShellIn(ns, "nft list table ip t");
+  const std::string text = test::RunIn(ns, "nft list table ip t");
   CHECK(text.find("10.0.0.1 . udp . 53") != std::string::npos);
   CHECK(text.find("0x00000007 . 0x00000000 : 10.0.0.10 . 8080") != std::string::npos);
   CHECK(text.find("0x00000007 : goto four") != std::string::npos);

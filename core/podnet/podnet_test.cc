@@ -154,10 +154,15 @@ TEST_CASE("uninstall leaves links, routes, rules, addresses, settings and files 
   if (!test::IsRoot()) return;
   PodNetworkFixture f(PodNetworkFixture::Start::kNot);
   // Names only: the carrier of the fixture's own link may come up in between.
-  const std::string look = "ip -br link | grep -o \"^[^ @]*\"; ip -o -4 addr show dev lo; ip -4 route show table all; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward; ls " +
-                           f.options.state_directory + " 2>/dev/null || true";
+  const auto look = [&f] {
+    std::string out;
+    const std::string links = test::RunIn(f.node, "ip -br link");
+    for (const std::string_view line : Split(links, '\n')) out += Cat(line.substr(0, line.find_first_of(" @")), "\n");
+    for (const char* command : {"ip -o -4 addr show dev lo", "ip -4 route show table all", "nft list ruleset", "cat /proc/sys/net/ipv4/ip_forward"}) out += test::RunIn(f.node, command);
+    return out + test::RunText("ls " + f.options.state_directory);
+  };
   f.node.Run([] { return netlink::WriteSysctl("net/ipv4/ip_forward", "0"); });
-  const std::string before = test::ShellIn(f.node, look);
+  const std::string before = look();
   f.Reopen();
   const auto a = f.AddPod("pod-a", {{Protocol::kTcp, 8080, 80, {}}}), b = f.AddPod("pod-b");
   f.node.Run([&]() -> Result<> {
@@ -165,10 +170,10 @@ TEST_CASE("uninstall leaves links, routes, rules, addresses, settings and files 
     return f.network->Detach("pod-b");
   });
   f.Reopen();   // a second start must not take "1" for the setting to restore
-  CHECK(test::ShellIn(f.node, look) != before);
+  CHECK(look() != before);
   f.network.reset();
   f.node.Run([&] { return PodNetwork::Uninstall(f.options); });
-  CHECK(test::ShellIn(f.node, look) == before);
+  CHECK(look() == before);
   f.node.Run([&] { return PodNetwork::Uninstall(f.options); });
 }
 

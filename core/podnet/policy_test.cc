@@ -61,7 +61,7 @@ TEST_CASE("a restricted pod takes only what its rules allow, by peer and port, a
   CHECK(f.Blocked(f.pods[1]->ns, "10.43.0.20", 80));
   f.Use({});
   CHECK(f.Reaches(f.pods[1]->ns, "10.43.0.20", 80));
-  CHECK(test::ShellIn(f.node, "nft list tables") == "table ip skerry\n");
+  CHECK(test::RunIn(f.node, "nft list tables") == "table ip skerry\n");
 }
 
 TEST_CASE("a pod restricted in what it may reach keeps its DNS and its allowed blocks, the host included", "[net][root]") {

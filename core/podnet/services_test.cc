@@ -216,11 +216,11 @@ TEST_CASE("a new process takes the table over: nothing is interrupted, and what 
   const auto web = Service("web", Protocol::kTcp, {At("10.43.0.20", 80)}, f.All(80), 30080);
   const auto old = Service("old", Protocol::kTcp, {At("10.43.0.21", 80)}, f.All(80));
   f.Change({web, old});
-  const std::string before = test::ShellIn(f.node, "nft list map ip skerry ep; nft list map ip skerry vip");
+  const std::string before = test::RunIn(f.node, "nft 'list map ip skerry ep; list map ip skerry vip'");
   f.Reopen();
   CHECK(f.Who(f.pods[0]->ns, {"10.43.0.21", 80}) >= 0);   // until the source has spoken
   f.Replace({web, old});
-  CHECK(test::ShellIn(f.node, "nft list map ip skerry ep; nft list map ip skerry vip") == before);
+  CHECK(test::RunIn(f.node, "nft 'list map ip skerry ep; list map ip skerry vip'") == before);
   f.Reopen();
   f.Replace({web});
   CHECK(f.Who(f.pods[0]->ns, {"10.43.0.20", 80}) >= 0);
@@ -234,15 +234,15 @@ TEST_CASE("a table that others changed or deleted is repaired by the next change
   ThreePods f;
   const auto web = Service("web", Protocol::kTcp, {At("10.43.0.20", 80)}, f.All(80), 30080);
   f.Change({web});
-  test::ShellIn(f.node, "nft flush map ip skerry ep");
+  test::RunIn(f.node, "nft flush map ip skerry ep");
   auto fewer = web;
   fewer.endpoints.resize(2);
   f.Change({fewer});
   CHECK(f.Who(f.node, {"10.43.0.20", 80}) >= 0);
-  test::ShellIn(f.node, "nft flush ruleset");
+  test::RunIn(f.node, "nft flush ruleset");
   f.Change({web});
   CHECK(f.Who(f.node, {"10.43.0.20", 80}) >= 0);
-  test::ShellIn(f.node, "nft delete table ip skerry");
+  test::RunIn(f.node, "nft delete table ip skerry");
   f.node.Run([&] { return f.network->services().Repair(); });
   CHECK(f.Who(f.node, {"10.43.0.20", 80}) >= 0);
 }

@@ -6,13 +6,15 @@
 #include <string>
 
 #include "core/netlink/netns.h"
+#include "tests/support/run.h"
+#include "tests/support/skip.h"
 
 // Network namespaces for tests, made and removed by the test itself.
 namespace skerry::test {
 
 inline bool IsRoot() {
   if (::geteuid() == 0) return true;
-  WARN("skipped: needs root");
+  Skip("needs root");
   return false;
 }
 
@@ -23,8 +25,8 @@ class TempDirectory {
     path_ = ::mkdtemp(name);
   }
   ~TempDirectory() {
-    const std::string command = "rm -rf --one-file-system " + path_;
-    if (::system(command.c_str()) != 0) WARN("could not remove " + path_);
+    const std::string said = RunText("rm -rf --one-file-system " + path_);
+    if (!said.empty()) WARN("could not remove " + path_ + ": " + said);
   }
   TempDirectory(const TempDirectory&) = delete;
   TempDirectory& operator=(const TempDirectory&) = delete;
@@ -58,16 +60,7 @@ class TestNetns {
   UniqueFd fd_;
 };
 
-// Output of a command run by the shell inside a namespace (tests only); appends "[exit N]" when it fails.
-inline std::string ShellIn(const TestNetns& ns, const std::string& command) {
-  const std::string full = "nsenter --net=" + ns.path() + " sh -c '" + command + "' 2>&1";
-  FILE* pipe = ::popen(full.c_str(), "r");
-  std::string out;
-  char buffer[4096];
-  while (const std::size_t n = ::fread(buffer, 1, sizeof buffer, pipe)) out.append(buffer, n);
-  const int rc = ::pclose(pipe);
-  if (rc != 0) out += "[exit " + std::to_string(WIFEXITED(rc) ? WEXITSTATUS(rc) : -1) + "]";
-  return out;
-}
+// As RunText, inside a namespace.
+inline std::string RunIn(const TestNetns& ns, const std::string& line) { return RunText(line, ns.path()); }
 
 }  // namespace skerry::test
