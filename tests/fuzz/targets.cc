@@ -14,6 +14,7 @@
 #include "core/text/yaml.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/targets_http.h"
+#include "tests/fuzz/targets_kube.h"
 
 namespace skerry::fuzz {
 namespace {
@@ -218,6 +219,8 @@ const std::vector<Target>& Targets() {
     for (Target& t : network) targets.push_back(std::move(t));
     auto http = HttpTargets();
     for (Target& t : http) targets.push_back(std::move(t));
+    auto kube = KubeTargets();
+    for (Target& t : kube) targets.push_back(std::move(t));
     return true;
   }();
   static_cast<void>(complete);

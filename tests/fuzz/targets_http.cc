@@ -2,6 +2,7 @@
 #include "core/http/chunked.h"
 #include "core/http/head.h"
 #include "core/http/spdy_frame.h"
+#include "core/http/testing.h"
 #include "core/http/url.h"
 #include "core/http/websocket.h"
 #include "tests/fuzz/targets_http.h"
@@ -98,6 +99,51 @@ int FuzzSpdyHeaders(const std::uint8_t* data, std::size_t size) {
   return 1;
 }
 
+// Whatever is sent: the server ends the exchange, and what it says are HTTP answers (or HTTP/2 frames after that preface).
+int FuzzServer(const std::uint8_t* data, std::size_t size) {
+  static http::testing::TestServer& server = *[] {
+    auto made = std::make_unique<http::testing::TestServer>();
+    made->handler.on_shard = [](const Ctx&, const http::Request& r) -> http::Reply { return http::testing::Text(Cat(r.method, " ", r.path, " ", r.body.size())); };
+    return made.release();   // for the life of the process: its threads must not be joined by a destructor of statics
+  }();
+  const auto stream = server.Connect();
+  const auto sent = stream->Write(http::testing::Soon(), Text(data, size));
+  if (sent) static_cast<void>(stream->CloseWrite(http::testing::Soon()));
+  const std::string out = http::testing::ReadToEnd(*stream);
+  Require(!out.contains("<error: "), "the server does not end the exchange");
+  const bool h2 = Text(data, size).starts_with("PRI * HTTP/2.0");
+  Require(out.empty() || h2 || out.starts_with("HTTP/1.1 "), "the answer is none");
+  return out.starts_with("HTTP/1.1 200") ? 1 : 0;
+}
+
+int FuzzSpdySession(const std::uint8_t* data, std::size_t size) {
+  static net::Shards& shards = *new net::Shards(2);
+  const std::string out = http::testing::ExchangeSpdy(shards, Text(data, size));
+  Require(!out.contains("<error: "), "the session does not end");
+  return out.empty() ? 0 : 1;
+}
+
+// A stream with headers and data, a ping, settings, a reset.
+std::string SpdySeed() {
+  http::spdy::HeaderCoder coder(http::spdy::HeaderCoder::Direction::kCompress);
+  std::string wire, payload;
+  http::spdy::AppendU32(payload, 1);
+  http::spdy::AppendU32(payload, 0);
+  payload.append(2, '\0');
+  payload += coder.Compress({{"streamtype", "data"}});
+  http::spdy::AppendControl(wire, http::spdy::Type::kSynStream, 0, payload);
+  http::spdy::AppendDataHead(wire, 1, 0, 5);
+  wire += "hello";
+  http::spdy::AppendDataHead(wire, 1, http::spdy::kFlagFin, 0);
+  payload.clear();
+  http::spdy::AppendU32(payload, 1);
+  http::spdy::AppendControl(wire, http::spdy::Type::kPing, 0, payload);
+  http::spdy::AppendU32(payload, 1000);
+  http::spdy::AppendControl(wire, http::spdy::Type::kWindowUpdate, 0, payload);
+  http::spdy::AppendControl(wire, http::spdy::Type::kRstStream, 0, payload);
+  return wire;
+}
+
 int FuzzUrl(const std::uint8_t* data, std::size_t size) {
   const auto text = Text(data, size);
   if (const auto decoded = http::PercentDecode(text)) {
@@ -122,6 +168,12 @@ std::vector<Target> HttpTargets() {
   return {
       {"http_head", FuzzHead, {get, "PUT http://[::1]:80/p HTTP/1.0", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b"},
        {"\r\n", "\n", "\r", ": ", "Host: ", "Content-Length: ", "Transfer-Encoding: chunked", "HTTP/1.1", "HTTP/1.0", "%00", "%", "http://", " ", "\t", "\0", "18446744073709551616"}},
+      {"http_server", FuzzServer,
+       {get + "\r\n\r\nhello", "GET /x HTTP/1.1\r\nHost: h\r\n\r\nPOST /y HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33)},
+       {"\r\n", "\r\n\r\n", "\n", ": ", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Connection: close\r\n", "Expect: 100-continue\r\n", "0\r\n\r\n", "5\r\n", " HTTP/1.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "Upgrade: h2c\r\n", std::string("\0", 1), "\xff"}},
+      {"spdy_session", FuzzSpdySession, {SpdySeed()}, {std::string("\x80\3\0\1", 4), std::string("\x80\3\0\4\0\0\0\x0c", 8), std::string("\0\0\0\1", 4), std::string("\0\0\0\3", 4), "\x7f\xff\xff\xff", "\1", std::string("\0", 1)}},
       {"http_chunked", FuzzChunked, {"\x03" "5;e=1\r\nhello\r\n0\r\nT: x\r\n\r\n", "\x01" "a\r\n0123456789\r\n0\r\n\r\nmore"}, {"\r\n", "\n", "0\r\n", "0\r\n\r\n", ";", "f", "FFFFFFFF", "1\r\nx\r\n"}},
       {"websocket", FuzzWebSocketHead, {std::string("\x82\x05", 2), std::string("\x81\xfe\x01\x00wxyz", 8), std::string("\x89\x80wxyz", 6)}, {"\x7e", "\x7f", "\xff", std::string("\0\0\0\0", 4)}},
       {"spdy", FuzzSpdyHeaders, {"streamtype:data\nport:80\nport:81", "a:"}, {"\n", ":", "streamtype", std::string("\0", 1), "\x78\xbb"}},

@@ -1,0 +1,90 @@
+#include "core/base/strings.h"
+#include "core/json/parse.h"
+#include "embedded-kube-shim/api/codec.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/targets_kube.h"
+#include "tests/support/offline_write.h"
+
+namespace skerry::fuzz {
+namespace {
+
+std::string_view View(const std::uint8_t* data, std::size_t size) { return {reinterpret_cast<const char*>(data), size}; }
+
+// What was decoded and made canonical is read back from JSON and protobuf as it is, and nothing in it is unknown.
+void RequireStable(const json::Value& object, std::string_view api_version, std::string_view kind) {
+  const auto slash = api_version.find('/');
+  const kube::GroupVersionKind gvk = {std::string(slash == std::string_view::npos ? "" : api_version.substr(0, slash)),
+                                      std::string(slash == std::string_view::npos ? api_version : api_version.substr(slash + 1)), std::string(kind)};
+  const kube::SchemaPtr schema = kube::FindBuiltinSchema(gvk);
+  Require(schema != nullptr, "an object of a kind that is not there");
+  const std::string text = object.Dump();
+  auto again = kube::DecodeBody(gvk, schema, kube::Encoding::kJson, text);
+  Require(again.has_value(), "cannot be read again");
+  Require(again->strict_errors.empty(), "has unknown fields");
+  kube::Canonicalize(schema, again->object);
+  Require(again->object.Dump() == text, "is another one when read again");
+  const auto message = kube::EncodeProtobuf(schema, object);
+  Require(message.has_value(), "has no protobuf form");
+  auto decoded = kube::DecodeBody(gvk, schema, kube::Encoding::kProtobuf, kube::ProtobufEnvelope(api_version, kind, *message));
+  Require(decoded.has_value(), "its protobuf form cannot be read");
+  kube::Canonicalize(schema, decoded->object);
+  const auto second = kube::EncodeProtobuf(schema, decoded->object);
+  Require(second && *second == *message, "its protobuf form is another one after a round trip");
+}
+
+// The input is a path and, from the second line on, a manifest in JSON or YAML, which goes through everything a create does without a server.
+int FuzzManifest(const std::uint8_t* data, std::size_t size) {
+  static const testing::OfflineWriter writer;
+  const std::string_view input = View(data, size);
+  const auto end = input.find('\n');
+  if (end == std::string_view::npos || !input.starts_with("/api")) return 0;
+  const std::string_view body = input.substr(end + 1);
+  json::Value step = json::Value::Object();
+  step.Set("method") = "POST";
+  step.Set("path") = input.substr(0, end);
+  step.Set("raw") = body;
+  if (!body.starts_with('{')) step.Set("headers").Set("Content-Type") = "application/yaml";
+  const auto made = writer.Create("fuzz", step);
+  if (!made) return 0;
+  const auto kind = (*made)["kind"].Str();
+  Require(!kind.empty(), "an answer without a kind");
+  if (kind == "Status") return 0;
+  RequireStable(*made, (*made)["apiVersion"].Str(), kind);
+  return 1;
+}
+
+int FuzzProtobuf(const std::uint8_t* data, std::size_t size) {
+  const auto envelope = kube::ParseProtobufEnvelope(View(data, size));
+  if (!envelope) return 0;
+  const auto slash = envelope->api_version.find('/');
+  const kube::GroupVersionKind gvk = {slash == std::string::npos ? "" : envelope->api_version.substr(0, slash),
+                                      slash == std::string::npos ? envelope->api_version : envelope->api_version.substr(slash + 1), envelope->kind};
+  const kube::SchemaPtr schema = kube::FindBuiltinSchema(gvk);
+  if (!schema) return 0;
+  auto decoded = kube::DecodeBody(gvk, schema, kube::Encoding::kProtobuf, View(data, size));
+  if (!decoded) return 0;
+  kube::Canonicalize(schema, decoded->object);
+  const std::string text = decoded->object.Dump();
+  kube::Canonicalize(schema, decoded->object);
+  Require(decoded->object.Dump() == text, "the canonical form has another one");
+  const auto message = kube::EncodeProtobuf(schema, decoded->object);
+  Require(message.has_value(), "cannot be encoded again");
+  auto again = kube::DecodeBody(gvk, schema, kube::Encoding::kProtobuf, kube::ProtobufEnvelope(envelope->api_version, envelope->kind, *message));
+  Require(again.has_value(), "its own encoding cannot be read");
+  const auto second = kube::EncodeProtobuf(schema, again->object);
+  Require(second && *second == *message, "is encoded in another way after a round trip");
+  return 1;
+}
+
+}  // namespace
+
+std::vector<Target> KubeTargets() {
+  return {
+      {"manifest", FuzzManifest, {"/api/v1/namespaces/default/configmaps\n{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"v\"}}"},
+       {"null", "\"\"", "{}", "[]", "0", "-1", "1e3", "true", "\"x\"", "\"metadata\":{", "\"spec\":{", "\"name\":", "\"labels\":{", ",", "\n  ", "- ", ": ", "\"10Mi\"", "\"2020-01-01T00:00:00Z\"",
+        "2147483648", "\"50%\"", "\xFF", "\\u0000", "/namespaces/default/", "pods", "apis/apps/v1"}},
+      {"protobuf", FuzzProtobuf, {kube::ProtobufEnvelope("v1", "ConfigMap", "")}, {std::string("k8s\0", 4), "\x0a", "\x12", "\x1a\x02", std::string("\0", 1), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x08\x01", "\x7f"}},
+  };
+}
+
+}  // namespace skerry::fuzz
