@@ -28,9 +28,18 @@ bench:
 lint:
 	@python3 tests/lint/check_layers.py .
 
-dev asan tsan:
+dev:
 	@cmake --preset $@ >/dev/null
 	@cmake --build build/$@ -j $(JOBS)
+
+# The tests with AddressSanitizer and UndefinedBehaviorSanitizer; those of the folders with the most threads with ThreadSanitizer.
+asan:
+	@cmake --preset $@ >/dev/null
+	@cmake --build build/$@ -j $(JOBS) --target skerry_tests skerry_fault_store skerry_fuzz
+
+tsan:
+	@cmake --preset $@ >/dev/null
+	@cmake --build build/$@ -j $(JOBS) --target skerry_tests
 
 clean:
 	rm -rf build

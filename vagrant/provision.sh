@@ -7,10 +7,10 @@ set -euo pipefail
 what=${1:-run}
 
 build=(g++ cmake ninja-build ccache mold pkg-config python3
-  libboost1.81-dev libboost-context1.81-dev librocksdb-dev libssl-dev libnghttp2-dev nlohmann-json3-dev libspdlog-dev libfmt-dev catch2
+  libboost1.81-dev libboost-context1.81-dev librocksdb-dev libssl-dev libnghttp2-dev nlohmann-json3-dev catch2
   libcurl4-openssl-dev libyaml-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libbz2-dev libarchive-dev libre2-dev)
 run=(ca-certificates curl iproute2 nftables runc crun conmon skopeo busybox-static)
-tests=(docker.io containerd conntrack dnsutils jq fuse3 libfuse3-dev python3-yaml python3-venv openssl socat git make procps util-linux clang-19 clang-tidy-19 clang-format-19)
+tests=(docker.io containerd conntrack dnsutils jq fuse3 libfuse3-dev python3-yaml python3-venv openssl socat git make procps util-linux)
 bench=(etcd-server haproxy nginx-light docker-registry wrk nghttp2-client)
 
 wanted=("${build[@]}" "${run[@]}")

@@ -104,7 +104,22 @@ kubectl get configmaps -o name | sort >"$work/found"
 lost=$(sort "$work/acknowledged" | comm -23 - "$work/found")
 equal "acknowledged writes that are lost" "" "$lost"
 
-step "stop and start"
+step "an idle appliance writes nothing"
+kubectl create service clusterip lonely --tcp=80 # its slice is empty
+quiet() { # nothing changes while each watch lives
+  local path
+  for path in /apis/discovery.k8s.io/v1/endpointslices /api/v1/endpoints /api/v1/services /api/v1/pods /apis/apps/v1/deployments /apis/apps/v1/replicasets; do
+    kubectl get --raw "$path?watch=1&timeoutSeconds=1&resourceVersion=$(kubectl get --raw "$path?limit=1" | jq -r .metadata.resourceVersion)"
+  done >"$work/changes" || return 1
+  [ ! -s "$work/changes" ]
+}
+await 60 quiet
+
+step "stop and start, with an exec whose client is gone"
+kubectl exec "$(live_pods | head -1)" -- sleep 4321 &
+client=$!
+await 30 pgrep -x -f "sleep 4321"
+kill -9 $client
 "$skerry" stop --data-dir "$work/data"
 await 10 gone "$appliance"
 equal "processes while stopped" "$processes_before" "$(processes)"
