@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -11,7 +12,23 @@ namespace {
 
 class SystemRandom final : public Random {
  public:
+  // Small requests (an id for every answer) share a system call; bytes that were handed out are wiped.
   void Fill(std::span<std::byte> out) override {
+    constexpr std::size_t kSmall = 32;
+    thread_local std::array<std::byte, 512> pool;
+    thread_local std::size_t taken = pool.size();
+    if (out.size() > kSmall) return FromKernel(out);
+    if (pool.size() - taken < out.size()) {
+      FromKernel(pool);
+      taken = 0;
+    }
+    std::memcpy(out.data(), pool.data() + taken, out.size());
+    ::explicit_bzero(pool.data() + taken, out.size());
+    taken += out.size();
+  }
+
+ private:
+  static void FromKernel(std::span<std::byte> out) {
     while (!out.empty()) {
       const ssize_t n = ::getrandom(out.data(), out.size(), 0);
       if (n < 0) {

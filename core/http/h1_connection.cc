@@ -73,7 +73,7 @@ void H1Connection::WatchClient(TimePoint deadline) {
   stream_->ReadExpiresAt(deadline);
   reading_ = true;
   read_timed_out_ = false;
-  const auto room = MakeRoom(kHeadRead);
+  const auto room = MakeRoom(body_done_ ? kHeadRead : kBodyRead);   // a body is fetched in large pieces, what follows one is a head
   core_->tasks.Spawn(executor_, BackgroundRead(shared_from_this(), room));
 }
 

@@ -18,6 +18,8 @@ nghttp2_nv Field(std::string_view name, std::string_view value) {
   nv.value = reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data()));
   nv.namelen = name.size();
   nv.valuelen = value.size();
+  // Another value in every reply: in the compression table it would push out those that come again.
+  if (name == "audit-id" || name == "content-length" || name == "date") nv.flags = NGHTTP2_NV_FLAG_NO_INDEX;
   return nv;   // nghttp2 copies both
 }
 
@@ -66,6 +68,9 @@ void H2Connection::SubmitStreaming(H2Stream& s, Streaming streaming) {
   s.has_length = length.has_value();
   s.source->OnReady([ready = ready_, id = s.id] { ready->Add(id); });
   SubmitHead(s, streaming.status, streaming.headers, length, true);
+  if (!s.body_done) return;
+  s.request.reset();   // a watch lives for long and needs it no more
+  s.slot.reset();
 }
 
 void H2Connection::SubmitHead(H2Stream& s, int status, const Headers& headers, std::optional<std::int64_t> length, bool with_data) {

@@ -133,6 +133,20 @@ TEST_CASE("repeated keys are reported with their paths, each once") {
   CHECK((*w)["k7"].Int() == 1);
 }
 
+TEST_CASE("members that are to be skipped leave no trace, whatever is in them") {
+  const NameSet skip{"skip", "managedFields"};
+  const auto parse = [&](std::string_view text) { return Parse(text, {.skip = &skip}).value().Dump(); };
+  CHECK(parse(R"({"skip":{"a":[1,{"b":"}]"}]},"keep":1,"managedFields":[]})") == R"({"keep":1})");
+  CHECK(parse(R"({"a":[{"skip":"x"},{"b":{"skip":null,"skipped":true}}],"skip":-1.5e3})") == R"({"a":[{},{"b":{"skipped":true}}]})");
+  // Quotes, escapes and brackets at every offset of a block of sixteen.
+  for (std::size_t n = 0; n < 40; ++n) {
+    const std::string pad(n, 'x');
+    CHECK(parse(R"({"skip":{")" + pad + R"(\"}":"[\\","y":[[{"z":"\\\""}]]},"keep":")" + pad + R"("})") == R"({"keep":")" + pad + R"("})");
+    CHECK(parse(R"({"skip":[")" + pad + R"("],"keep":[")" + pad + R"("]})") == R"({"keep":[")" + pad + R"("]})");
+  }
+  for (const std::string_view cut : {R"({"skip":{"a":1)", R"({"skip")", R"({"skip":)", R"({"skip":["])", R"({"skip":[]"a":1})"}) CHECK_FALSE(Parse(cut, {.skip = &skip}));
+}
+
 TEST_CASE("depth and size are bounded") {
   const auto nested = [](int n) { return std::string(static_cast<std::size_t>(n), '[') + std::string(static_cast<std::size_t>(n), ']'); };
   CHECK(Parse(nested(512)));

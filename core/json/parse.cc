@@ -1,5 +1,9 @@
 #include "core/json/parse.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -197,6 +201,17 @@ class Parser {
       if (p_ >= end_ || *p_ != '"') return Unexpected("looking for beginning of object key string");
       std::string_view key;
       if (!String(&key)) return false;
+      if (options_.skip && options_.skip->Has(key)) {
+        SkipSpace();
+        if (p_ >= end_ || *p_ != ':') return Unexpected("after object key");
+        ++p_;
+        SkipSpace();
+        if (!PassOver()) return false;
+        SkipSpace();
+        if (p_ >= end_ || (*p_ != ',' && *p_ != '}')) return Unexpected("after object key:value pair");
+        if (*p_++ == '}') return true;
+        continue;
+      }
       // Members in work live on members_ until the object ends; values in between may move them, so the place is kept as a number.
       std::size_t at = options_.keep_duplicates ? members_.size() : Position(first, index, key);
       const bool repeated = at < members_.size();
@@ -218,6 +233,47 @@ class Parser {
       if (p_ >= end_ || (*p_ != ',' && *p_ != '}')) return Unexpected("after object key:value pair");
       if (*p_++ == '}') return true;
     }
+  }
+
+  // To behind the value; what is inside of it is not checked.
+  bool PassOver() {
+    if (p_ >= end_ || (*p_ != '{' && *p_ != '[')) {
+      Value scalar;
+      return Any(&scalar);
+    }
+    int depth = 0;
+    bool quoted = false;
+    while (p_ < end_) {
+#ifdef __SSE2__
+      if (end_ - p_ >= 16) {
+        const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p_));
+        const __m128i folded = _mm_or_si128(block, _mm_set1_epi8(0x20));   // '[' and ']' become '{' and '}'
+        const auto mask_of = [](__m128i where, char c) { return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(where, _mm_set1_epi8(c)))); };
+        const unsigned quotes = mask_of(block, '"'), opens = mask_of(folded, '{'), closes = mask_of(folded, '}');
+        if (mask_of(block, '\\') == 0) {
+          for (unsigned left = quotes | opens | closes; left != 0; left &= left - 1) {
+            const unsigned bit = left & (~left + 1);
+            if (quotes & bit) quoted = !quoted;
+            else if (quoted) continue;
+            else if (opens & bit) ++depth;
+            else if (--depth == 0) {
+              p_ += __builtin_ctz(left) + 1;
+              return true;
+            }
+          }
+          p_ += 16;
+          continue;
+        }
+      }
+#endif
+      const char c = *p_++;
+      if (c == '\\' && quoted) p_ += p_ < end_;
+      else if (c == '"') quoted = !quoted;
+      else if (quoted) continue;
+      else if (c == '{' || c == '[') ++depth;
+      else if ((c == '}' || c == ']') && --depth == 0) return true;
+    }
+    return Unexpected("");
   }
 
   static constexpr std::size_t kIndexFrom = 24;   // linear search up to here, a hash table beyond: never quadratic

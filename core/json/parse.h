@@ -1,5 +1,7 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +20,28 @@ struct ParseOptions {
   std::vector<std::string>* duplicates = nullptr;
   // Repeated members all stay in the document, for a decoder that judges them itself (Find sees the first). No report then.
   bool keep_duplicates = false;
+  // For text that is known to be JSON: members of these names, wherever they are, are passed over and not kept.
+  const class NameSet* skip = nullptr;
+};
+
+// A few names, looked up fast.
+class NameSet {
+ public:
+  NameSet(std::initializer_list<std::string_view> names) : names_(names) {
+    for (const auto name : names) mask_ |= BitOf(name);
+  }
+  bool Has(std::string_view name) const {
+    if (!(mask_ & BitOf(name))) return false;
+    for (const auto n : names_) {
+      if (n == name) return true;
+    }
+    return false;
+  }
+
+ private:
+  static constexpr std::uint64_t BitOf(std::string_view name) { return name.empty() ? 1 : std::uint64_t{1} << ((name.size() * 7 + static_cast<unsigned char>(name[0])) & 63); }
+  std::vector<std::string_view> names_;
+  std::uint64_t mask_ = 0;
 };
 
 // kBadRequest in Go's words, so that a wire may pass them on: "invalid character 'b' looking for beginning of object key string",

@@ -121,6 +121,15 @@ Value TableRow(const ResourceDef& def, const Version& version, const Value& obje
   return out;
 }
 
+const json::NameSet& UnprintedMembers(const ResourceDef& def) {
+  static const json::NameSet any{"managedFields"};
+  // Of a pod's specification containers count, of the rest little is shown.
+  static const json::NameSet pod{"managedFields", "annotations", "labels", "ownerReferences", "env", "envFrom", "args", "command", "ports", "resources", "allocatedResources", "volumes", "volumeMounts",
+                                 "volumeDevices", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "securityContext", "affinity", "tolerations", "topologySpreadConstraints", "nodeSelector",
+                                 "hostAliases", "imagePullSecrets"};
+  return def.group.empty() && def.kind == "Pod" ? pod : any;
+}
+
 Value TableFrame(Value list_metadata, Value columns) {
   Value out = Value::Object();
   out.Set("kind") = Value("Table");

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/json/parse.h"
 #include "core/json/value.h"
 #include "embedded-kube-shim/api/resource_def.h"
 
@@ -18,6 +19,8 @@ json::Value TableColumns(const ResourceDef& def, const Version& version);
 // One row: {"cells":[…], "conditions":[…] where upstream sets them, "object":{…} or null}. `object` is canonical, in `version`; it needs
 // no apiVersion and kind (lists).
 json::Value TableRow(const ResourceDef& def, const Version& version, const json::Value& object, IncludeObject include, std::chrono::system_clock::time_point now);
+// Members that no printer of the kind looks at, wherever they are: what a built-in object may be parsed without.
+const json::NameSet& UnprintedMembers(const ResourceDef& def);
 // {"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":…,"columnDefinitions":…,"rows":[]}: rows are appended by the caller.
 // In a watch only the first event carries the columns.
 json::Value TableFrame(json::Value list_metadata, json::Value columns);

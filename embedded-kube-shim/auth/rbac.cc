@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/auth/rbac_index.h"
 
 namespace skerry::kube {
 namespace {
@@ -153,11 +154,35 @@ std::string PolicyRule::Describe() const {
   return "{" + Join(parts, ", ") + "}";
 }
 
-RbacAuthorizer::RbacAuthorizer(Informers& informers)
+RbacAuthorizer::RbacAuthorizer(Informers& informers, std::function<std::uint64_t()> version)
     : roles_(informers.Get("rbac.authorization.k8s.io/v1/roles")),
       cluster_roles_(informers.Get("rbac.authorization.k8s.io/v1/clusterroles")),
       role_bindings_(informers.Get("rbac.authorization.k8s.io/v1/rolebindings")),
-      cluster_role_bindings_(informers.Get("rbac.authorization.k8s.io/v1/clusterrolebindings")) {}
+      cluster_role_bindings_(informers.Get("rbac.authorization.k8s.io/v1/clusterrolebindings")),
+      index_(std::make_unique<RbacIndex>(std::move(version), [this](std::string_view ns) { return ScopeOf(ns); })) {}
+
+RbacAuthorizer::~RbacAuthorizer() = default;
+
+RbacScope RbacAuthorizer::ScopeOf(std::string_view ns) const {
+  RbacScope scope;
+  std::map<std::string, RbacScope::Grant, std::less<>> roles;   // many bindings share a role
+  const auto bindings = ns.empty() ? cluster_role_bindings_.List() : role_bindings_.List(ns);
+  for (std::size_t i = 0; i < bindings.size(); ++i) {
+    const json::Value& ref = (*bindings[i])["roleRef"];
+    const std::string_view kind = ref["kind"].Str(), name = ref["name"].Str();
+    auto [role, fresh] = roles.try_emplace(Cat(kind, "/", name));
+    if (fresh) {
+      Result<> found;
+      role->second.rules = std::make_shared<const std::vector<PolicyRule>>(RulesOfRole(kind, ns, name, &found));
+      if (!found) role->second.problem = found.error().message();
+    }
+    RbacScope::Grant grant = role->second;
+    grant.order = i;
+    grant.binding = bindings[i];
+    scope.Add(std::move(grant), ns);
+  }
+  return scope;
+}
 
 std::vector<PolicyRule> RbacAuthorizer::RulesOfRole(std::string_view kind, std::string_view ns, std::string_view name, Result<>* found) const {
   const bool cluster = kind == "ClusterRole";
@@ -189,25 +214,22 @@ bool ForBindings(const std::vector<ObjectPtr>& bindings, const User& user, std::
 Verdict RbacAuthorizer::Authorize(const Attributes& a) const {
   Verdict verdict;
   std::vector<std::string> unresolved;
-  const auto check = [&](std::string_view ns) {
-    return [&, ns](const json::Value& binding, const json::Value& subject) {
-      Result<> found;
-      const json::Value& ref = binding["roleRef"];
-      const std::string_view kind = ref["kind"].Str(), role = ref["name"].Str();
-      for (const PolicyRule& rule : RulesOfRole(kind, ns, role, &found)) {
-        if (!rule.Allows(a)) continue;
-        const std::string_view name = binding["metadata"]["name"].Str();
-        verdict.decision = Decision::kAllow;
-        verdict.reason = ns.empty() ? Cat("RBAC: allowed by ClusterRoleBinding ", Quote(name), " of ", kind, " ", Quote(role), " to ", SubjectText(subject))
-                                    : Cat("RBAC: allowed by RoleBinding ", Quote(Cat(name, "/", ns)), " of ", kind, " ", Quote(role), " to ", SubjectText(subject));
-        return true;
-      }
-      if (!found) unresolved.emplace_back(found.error().message());
-      return false;
-    };
+  const auto allowed = [&](std::string_view ns) {
+    const auto scope = index_->ScopeOf(ns);
+    for (const RbacScope::Grant* grant : scope->Of(a.user)) {
+      if (!grant->problem.empty()) unresolved.push_back(grant->problem);
+      if (std::none_of(grant->rules->begin(), grant->rules->end(), [&](const PolicyRule& rule) { return rule.Allows(a); })) continue;
+      const json::Value& binding = *grant->binding;
+      const std::string_view kind = binding["roleRef"]["kind"].Str(), role = binding["roleRef"]["name"].Str(), name = binding["metadata"]["name"].Str();
+      verdict.decision = Decision::kAllow;
+      verdict.reason = ns.empty() ? Cat("RBAC: allowed by ClusterRoleBinding ", Quote(name), " of ", kind, " ", Quote(role), " to ", SubjectText(*grant->subject))
+                                  : Cat("RBAC: allowed by RoleBinding ", Quote(Cat(name, "/", ns)), " of ", kind, " ", Quote(role), " to ", SubjectText(*grant->subject));
+      return true;
+    }
+    return false;
   };
-  if (ForBindings(cluster_role_bindings_.List(), a.user, "", check(""))) return verdict;
-  if (a.resource_request && !a.ns.empty() && ForBindings(role_bindings_.List(a.ns), a.user, a.ns, check(a.ns))) return verdict;
+  if (allowed("")) return verdict;
+  if (a.resource_request && !a.ns.empty() && allowed(a.ns)) return verdict;
   if (unresolved.size() == 1) verdict.reason = "RBAC: " + unresolved[0];
   if (unresolved.size() > 1) verdict.reason = "RBAC: [" + Join(unresolved, ", ") + "]";
   return verdict;

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -51,9 +52,14 @@ struct PolicyRule {
   std::string Describe() const;      // as upstream prints a rule that is missing in an escalation error
 };
 
+class RbacIndex;
+class RbacScope;
+
 class RbacAuthorizer final : public Authorizer {
  public:
-  explicit RbacAuthorizer(Informers& informers);
+  // `version` grows with every change of a role or binding, no later than the listers show it; without it each request reads them anew.
+  explicit RbacAuthorizer(Informers& informers, std::function<std::uint64_t()> version = {});
+  ~RbacAuthorizer() override;
   Verdict Authorize(const Attributes& attributes) const override;
   // Every rule that applies to the user in the namespace; `incomplete` names what could not be resolved.
   std::vector<PolicyRule> RulesFor(const User& user, std::string_view ns, std::string* incomplete) const;
@@ -66,6 +72,9 @@ class RbacAuthorizer final : public Authorizer {
   const Lister& cluster_roles_;
   const Lister& role_bindings_;
   const Lister& cluster_role_bindings_;
+  const std::unique_ptr<RbacIndex> index_;
+
+  RbacScope ScopeOf(std::string_view ns) const;
 };
 
 // Cluster roles, roles and bindings that exist from the first start; reconciled (missing rules and subjects are added back) unless an

@@ -98,6 +98,25 @@ TEST_CASE("a role binding reaches only its namespace and only the names and subr
   CHECK(elsewhere.reason == "RBAC: role.rbac.authorization.k8s.io \"r\" not found");
 }
 
+TEST_CASE("what was read of the policy holds until a role or binding changes; the first binding of the list is the one that is told", "[rbac]") {
+  FixedInformers informers;
+  AddText(informers, R"({"kind":"ClusterRole","metadata":{"name":"r"},"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]})");
+  AddText(informers, R"({"kind":"ClusterRoleBinding","metadata":{"name":"a"},"subjects":[{"kind":"Group","name":"h"},{"kind":"User","name":"jane"},{"kind":"Group","name":"g"}],"roleRef":{"kind":"ClusterRole","name":"r"}})");
+  std::uint64_t version = 1;
+  const RbacAuthorizer rbac(informers, [&] { return version; });
+  const auto ask = [&](std::string user, std::vector<std::string> groups) { return rbac.Authorize(Ask(std::move(user), std::move(groups), "get", "", "pods", "x")); };
+  CHECK(ask("jane", {"g"}).reason == R"(RBAC: allowed by ClusterRoleBinding "a" of ClusterRole "r" to User "jane")");
+  CHECK(ask("joe", {"g", "h"}).reason == R"(RBAC: allowed by ClusterRoleBinding "a" of ClusterRole "r" to Group "h")");
+  CHECK(ask("joe", {}).decision == Decision::kNoOpinion);
+  AddText(informers, R"({"kind":"ClusterRoleBinding","metadata":{"name":"b"},"subjects":[{"kind":"User","name":"joe"}],"roleRef":{"kind":"ClusterRole","name":"r"}})");
+  AddText(informers, R"({"kind":"RoleBinding","metadata":{"name":"c","namespace":"x"},"subjects":[{"kind":"ServiceAccount","name":"s"}],"roleRef":{"kind":"ClusterRole","name":"r"}})");
+  CHECK(ask("joe", {}).decision == Decision::kNoOpinion);
+  ++version;
+  CHECK(ask("joe", {}).reason == R"(RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to User "joe")");
+  CHECK(ask("system:serviceaccount:x:s", {}).reason == R"(RBAC: allowed by RoleBinding "c/x" of ClusterRole "r" to ServiceAccount "s/")");
+  CHECK(ask("jane", {"g"}).reason == R"(RBAC: allowed by ClusterRoleBinding "a" of ClusterRole "r" to User "jane")");
+}
+
 TEST_CASE("what a user lacks of a wanted rule is told item by item, verbs together", "[rbac]") {
   FixedInformers informers;
   AddText(informers, R"({"kind":"ClusterRole","metadata":{"name":"r"},"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]},{"verbs":["*"],"apiGroups":["apps"],"resources":["*"]}]})");

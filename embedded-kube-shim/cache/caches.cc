@@ -2,6 +2,7 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/cache/object_cache.h"
+#include "embedded-kube-shim/cache/quiet.h"
 
 namespace skerry::kube {
 namespace {
@@ -39,10 +40,26 @@ std::string StorageKey(const ResourceDef& def, std::string_view ns, std::string_
 
 Caches::Caches() {
   waker_ = std::thread([this] {
+    constexpr auto kWindow = std::chrono::seconds(15);
+    constexpr std::size_t kBusy = 50;   // groups in a window; a node's heartbeats are fewer
+    std::size_t woken = 0;              // since the memory was last given back
+    auto window_ends = std::chrono::steady_clock::time_point::max();
     std::unique_lock lock(wake_mutex_);
     for (;;) {
-      wake_.wait(lock, [this] { return stopping_ || !to_wake_.empty(); });
+      const auto due = [this] { return stopping_ || !to_wake_.empty(); };
+      if (woken < kBusy) {
+        wake_.wait(lock, due);
+      } else if (!wake_.wait_until(lock, window_ends, due)) {
+        const bool quiet = woken < 2 * kBusy;
+        woken = quiet ? 0 : kBusy;
+        window_ends = std::chrono::steady_clock::now() + kWindow;
+        lock.unlock();
+        if (quiet) CallQuietHooks();
+        lock.lock();
+        continue;
+      }
       if (stopping_) return;
+      if (++woken == kBusy) window_ends = std::chrono::steady_clock::now() + kWindow;
       const auto todo = std::exchange(to_wake_, {});
       lock.unlock();
       for (auto* cache : todo) cache->Wake();

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "embedded-kube-shim/cache/json_cursor.h"
+#include "embedded-kube-shim/cache/quiet.h"
 
 namespace skerry::kube {
 namespace {
@@ -30,8 +31,17 @@ class ParsedPool {
     std::lock_guard lock(mutex_);
     budget_ = bytes;
   }
+  void Drop() {
+    std::deque<std::pair<std::shared_ptr<const json::Value>, std::size_t>> dropped;   // destroyed after the lock is released
+    std::lock_guard lock(mutex_);
+    dropped.swap(kept_);
+    used_ = 0;
+  }
   static ParsedPool& Instance() {
-    static ParsedPool pool;
+    static ParsedPool& pool = *[] {
+      OnQuiet([] { Instance().Drop(); });
+      return new ParsedPool();   // lives as long as the threads that use it
+    }();
     return pool;
   }
 

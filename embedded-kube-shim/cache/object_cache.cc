@@ -154,6 +154,7 @@ void ObjectCache::Load(std::string key, const store::Entry& entry) {
   if (slot) Unindex(*slot);
   slot = item;
   Index(item);
+  changes_.fetch_add(1, std::memory_order_release);
 }
 
 void ObjectCache::StartHistory(store::Revision at) {
@@ -176,6 +177,7 @@ void ObjectCache::Apply(std::string key, const store::Event& event) {
     items_[item->key] = item;
     Index(item);
   }
+  changes_.fetch_add(1, std::memory_order_release);
   last_change_ = item->modified;
   Record(type, std::move(item), std::move(previous));
 }

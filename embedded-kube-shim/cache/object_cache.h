@@ -84,6 +84,7 @@ class ObjectCache {
   std::vector<ItemPtr> OnNode(std::string_view node) const;
   std::size_t size() const;
   store::Revision revision() const;   // what a reader sees now
+  std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }   // grows with each change, before its commit is answered
 
   // Changes after `after`. kGone when it is behind the kept history.
   Result<std::unique_ptr<Subscription>> Subscribe(store::Revision after);
@@ -114,6 +115,7 @@ class ObjectCache {
     std::chrono::steady_clock::time_point at;
   };
   const std::atomic<store::Revision>& applied_;
+  std::atomic<std::uint64_t> changes_{0};
   mutable std::mutex mutex_;
   std::map<std::string, ItemPtr, std::less<>> items_;
   std::unordered_map<std::string, std::vector<ItemPtr>> by_owner_, by_node_;

@@ -1,6 +1,8 @@
 #include "embedded-kube-shim/server/api_server.h"
 
 #include <algorithm>
+#include <deque>
+#include <mutex>
 
 #include "core/base/strings.h"
 #include "core/base/thread_pool.h"
@@ -70,13 +72,24 @@ class Authorizers {
   std::unique_ptr<Authorizer> all_;
 };
 
+// How often objects of these resources changed.
+std::function<std::uint64_t()> ChangesOf(Caches& caches, std::string_view group, std::initializer_list<std::string_view> resources) {
+  std::vector<const ObjectCache*> all;
+  for (const auto resource : resources) all.push_back(&caches.ForPrefix(Cat("/", group, "/", resource, "/")));
+  return [all = std::move(all)] {
+    std::uint64_t sum = 0;
+    for (const auto* cache : all) sum += cache->changes();
+    return sum;
+  };
+}
+
 class ApiServerImpl final : public ApiServer {
  public:
   ApiServerImpl(store::Store& store, Registry& registry, ApiServerOptions options, const Clock& clock, Random& random)
       : options_(std::move(options)),
         completions_("api-completions", kCompletionThreads, kCompletionQueue),
         informers_(NewCacheInformers(caches_, registry)),
-        rbac_(*informers_),
+        rbac_(*informers_, ChangesOf(caches_, "rbac.authorization.k8s.io", {"roles", "clusterroles", "rolebindings", "clusterrolebindings"})),
         authorizer_(options_.authorization_modes, *informers_, rbac_),
         tokens_(std::make_shared<ServiceAccountTokens>(KeyFrom(options_.service_account_key), options_.issuer, options_.audiences, *informers_, clock, random)),
         sessions_(std::make_shared<ConsoleSessions>(KeyFrom(options_.service_account_key), clock, random)),
@@ -126,10 +139,37 @@ class ApiServerImpl final : public ApiServer {
   std::unique_ptr<Client> NewClient(User user, std::string manager) override { return NewLocalClient(engine_, *authorizer_, *tokens_, std::move(user), std::move(manager)); }
 
  private:
+  // A commit group ends many writes at once: few threads are woken for all of them, and more only while work piles up.
   void Post(std::move_only_function<void()> job) {
-    // A full queue only means that completions lag: the commit thread then does one itself.
-    auto shared = std::make_shared<std::move_only_function<void()>>(std::move(job));
-    if (!completions_.TrySubmit([shared] { (*shared)(); })) (*shared)();
+    constexpr std::size_t kEach = 8;
+    {
+      std::lock_guard lock(ended_mutex_);
+      ended_.push_back(std::move(job));
+      if (drainers_ > 0 && (drainers_ == kCompletionThreads || ended_.size() <= kEach * drainers_)) return;
+      ++drainers_;
+    }
+    // A full queue only means that completions lag: the commit thread then does some itself.
+    if (!completions_.TrySubmit([this] { DrainEnded(); })) DrainEnded();
+  }
+
+  void DrainEnded() {
+    for (;;) {
+      std::move_only_function<void()> job;
+      {
+        std::lock_guard lock(ended_mutex_);
+        if (ended_.empty()) {
+          --drainers_;
+          return;
+        }
+        job = std::move(ended_.front());
+        ended_.pop_front();
+      }
+      try {
+        job();
+      } catch (const std::exception& error) {
+        log::Error("a write could not be answered", {{"error", error.what()}});
+      }
+    }
   }
 
   ServerInfo Info() const {
@@ -146,6 +186,9 @@ class ApiServerImpl final : public ApiServer {
   }
 
   const ApiServerOptions options_;
+  std::mutex ended_mutex_;
+  std::deque<std::move_only_function<void()>> ended_;   // guarded: writes whose answers are to be made
+  std::size_t drainers_ = 0;                            // guarded: threads that do so
   WorkerPool completions_;
   Timers timers_;
   Caches caches_;

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "core/base/strings.h"
+#include "core/http/gzip.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
 #include "tests/support/api_fixture.h"
@@ -155,5 +156,23 @@ TEST_CASE("small reads are answered on the shard, large lists are not", "[server
   const auto packed = api.Call("GET", "/api/v1/namespaces/default/configmaps", "", {{"Accept-Encoding", "gzip"}});
   CHECK(packed.Header("Content-Encoding") == "gzip");
   CHECK(packed.text.size() < 20'000);
-  CHECK(api.Call("GET", "/api/v1/namespaces/default/configmaps", "").body["items"].size() == 4);
+  const auto whole = api.Call("GET", "/api/v1/namespaces/default/configmaps", "");
+  REQUIRE(whole.body["items"].size() == 4);
+  CHECK(whole.body["items"].Items()[3].At({"data", "k"}).Str() == big);
+  CHECK(http::Gunzip(packed.text, 1 << 20) == whole.text);
+  // In protobuf the first answer is encoded, the second comes from what was kept; a changed object is not.
+  const auto messages = [&] {
+    const auto answer = api.Call("GET", "/api/v1/namespaces/default/configmaps", "", {{"Accept", "application/vnd.kubernetes.protobuf"}});
+    const auto envelope = ParseProtobufEnvelope(answer.text);
+    REQUIRE(envelope);
+    CHECK(envelope->kind == "ConfigMapList");
+    return std::string(envelope->message);
+  };
+  const std::string first = messages();
+  CHECK(first.size() > 400'000);
+  CHECK(messages() == first);
+  REQUIRE(api.Call("PATCH", "/api/v1/namespaces/default/configmaps/c1", R"({"data":{"k":"short"}})", {{"Content-Type", "application/merge-patch+json"}}).status == 200);
+  const std::string changed = messages();
+  CHECK(changed.size() < first.size() - 90'000);
+  CHECK(changed.find("short") != std::string::npos);
 }

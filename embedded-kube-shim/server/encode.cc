@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "core/base/strings.h"
+#include "core/json/parse.h"
 #include "core/text/yaml.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
@@ -84,6 +85,15 @@ void AppendField(std::string& out, int number, std::string_view payload) {
   out.append(payload);
 }
 
+Error ShapeError(std::string message) {
+  auto detail = std::make_shared<StatusDetail>();
+  detail->http = 406;
+  detail->reason = "NotAcceptable";
+  return Error(Code::kUnsupported, std::move(message)).WithAttachment(std::move(detail));
+}
+
+}  // namespace
+
 std::string ProtobufListMeta(const ListMeta& meta) {
   std::string out;
   AppendField(out, 1, "");
@@ -96,15 +106,6 @@ std::string ProtobufListMeta(const ListMeta& meta) {
   return out;
 }
 
-Error ShapeError(std::string message) {
-  auto detail = std::make_shared<StatusDetail>();
-  detail->http = 406;
-  detail->reason = "NotAcceptable";
-  return Error(Code::kUnsupported, std::move(message)).WithAttachment(std::move(detail));
-}
-
-}  // namespace
-
 std::string ProtobufList(std::string_view meta, const std::vector<std::string>& items) {
   std::string out;
   AppendField(out, 1, meta);
@@ -116,6 +117,11 @@ std::string PrettyJson(const json::Value& value) {
   std::string out;
   PrettyTo(out, value, 0);
   return out;
+}
+
+std::shared_ptr<const json::Value> Encoder::SharedObjectOf(const Item& item, store::Revision revision) const {
+  if (revision == item.modified && item.api_version == def_->Kind(version_).api_version()) return item.Object();
+  return std::make_shared<const json::Value>(ObjectOf(item, revision));
 }
 
 json::Value Encoder::ObjectOf(const Item& item, store::Revision revision) const {
@@ -167,7 +173,7 @@ Result<std::string> Encoder::ProtobufOf(const Item& item, store::Revision revisi
     return ProtobufEnvelope("meta.k8s.io/" + output_.meta_version, "PartialObjectMetadata", message);
   }
   const auto gvk = def_->Kind(version_);
-  TRY(auto message, EncodeProtobuf(def_->FindVersion(version_)->schema, ObjectOf(item, revision)));
+  TRY(auto message, EncodeProtobuf(def_->FindVersion(version_)->schema, *SharedObjectOf(item, revision)));
   return ProtobufEnvelope(gvk.api_version(), gvk.kind, message);
 }
 
@@ -188,12 +194,37 @@ void Encoder::AppendPartial(std::string& out, const Item& item, store::Revision 
 }
 
 json::Value Encoder::RowOf(const Item& item, store::Revision revision) const {
-  auto row = TableRow(*def_, *def_->FindVersion(version_), ObjectOf(item, revision), include_, engine_.now());
+  auto row = TableRow(*def_, *def_->FindVersion(version_), *SharedObjectOf(item, revision), include_, engine_.now());
   if (include_ == IncludeObject::kMetadata)
     if (auto* object = row.Find("object"); object && object->is_object()) HideTemplateGeneration(object->Set("metadata"));
   if (output_.meta_version != "v1" && include_ == IncludeObject::kMetadata)
     if (auto* object = row.Find("object"); object && object->is_object()) object->Set("apiVersion") = Cat("meta.k8s.io/", output_.meta_version);
   return row;
+}
+
+void Encoder::AppendRow(std::string& out, const Item& item, store::Revision revision) const {
+  const bool as_stored = item.api_version == def_->Kind(version_).api_version();
+  if (def_->custom || include_ == IncludeObject::kObject || !as_stored) return RowOf(item, revision).DumpTo(out);
+  // Only what a printer may look at is parsed; the metadata goes out as it is stored.
+  json::ParseOptions options;
+  options.skip = &UnprintedMembers(*def_);
+  const auto parsed = json::Parse(item.bytes.view(), options);
+  if (!parsed) return RowOf(item, revision).DumpTo(out);
+  const auto row = TableRow(*def_, *def_->FindVersion(version_), *parsed, IncludeObject::kNone, engine_.now());
+  out += "{\"cells\":";
+  row["cells"].DumpTo(out);
+  if (const auto* conditions = row.Find("conditions")) {
+    out += ",\"conditions\":";
+    conditions->DumpTo(out);
+  }
+  out += ",\"object\":";
+  if (include_ == IncludeObject::kNone) {
+    out += "null}";
+    return;
+  }
+  out.append("{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/").append(output_.meta_version).append("\",\"metadata\":");
+  AppendPartial(out, item, revision);
+  out += "}}";
 }
 
 // Kinds that upstream prints by the generic converter (name and age), which leaves the rows of an empty list out.
@@ -214,7 +245,7 @@ std::string Encoder::TableOf(const std::vector<ItemPtr>& items, const ListMeta& 
   for (const auto& item : items) {
     if (!first) out += ',';
     first = false;
-    RowOf(*item, item->modified).DumpTo(out);
+    AppendRow(out, *item, item->modified);
   }
   return out + "]}";
 }
@@ -237,7 +268,7 @@ std::string Encoder::Shaped(const Item& item, store::Revision revision, Columns 
       if (columns == Columns::kWith) TableColumns(*def_, version).DumpTo(out);
       else out += "null";
       out += ",\"rows\":[";
-      RowOf(item, revision).DumpTo(out);
+      AppendRow(out, item, revision);
       out += "]}";
       break;
     }
@@ -262,6 +293,14 @@ Result<http::Response> Encoder::One(int status, const ItemPtr& stored) const {
   return Reply(status, std::string(output_.media_type()), Render(output_, Shaped(item, item.modified, Columns::kWith)));
 }
 
+std::string Encoder::ListHead(const ListMeta& meta) const {
+  std::string out = output_.shape == Shape::kPartialList
+                        ? Cat("{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/", output_.meta_version, "\",\"metadata\":")
+                        : Cat("{\"kind\":\"", def_->list_kind, "\",\"apiVersion\":\"", def_->Kind(version_).api_version(), "\",\"metadata\":");
+  AppendListMeta(out, meta, def_->custom && output_.shape != Shape::kPartialList ? Continue::kAlways : Continue::kWhenMore);
+  return out + ",\"items\":";
+}
+
 Result<http::Response> Encoder::List(const std::vector<ItemPtr>& stored, const ListMeta& meta) const {
   TRY_VOID(CheckShape(true));
   TRY(const auto items, engine_.ItemsInVersion(stored, *def_, version_));
@@ -271,7 +310,7 @@ Result<http::Response> Encoder::List(const std::vector<ItemPtr>& stored, const L
     const bool partial = output_.shape == Shape::kPartialList;
     const auto schema = partial ? FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata") : def_->FindVersion(version_)->schema;
     for (const auto& item : items) {
-      TRY(auto message, EncodeProtobuf(schema, ObjectOf(*item, item->modified)));
+      TRY(auto message, EncodeProtobuf(schema, *SharedObjectOf(*item, item->modified)));
       messages.push_back(std::move(message));
     }
     auto body = ProtobufList(ProtobufListMeta(meta), messages);
@@ -284,10 +323,7 @@ Result<http::Response> Encoder::List(const std::vector<ItemPtr>& stored, const L
   std::string out;
   out.reserve(size);
   const bool partial = output_.shape == Shape::kPartialList;
-  if (partial) out = Cat("{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/", output_.meta_version, "\",\"metadata\":");
-  else out = Cat("{\"kind\":\"", def_->list_kind, "\",\"apiVersion\":\"", gvk.api_version(), "\",\"metadata\":");
-  AppendListMeta(out, meta, def_->custom && !partial ? Continue::kAlways : Continue::kWhenMore);
-  out += ",\"items\":";
+  out += ListHead(meta);
   if (partial && items.empty()) return Reply(200, std::string(output_.media_type()), Render(output_, out + "null}"));
   out += '[';
   bool first = true;

@@ -26,6 +26,9 @@ class Encoder {
 
   Result<http::Response> One(int status, const ItemPtr& item) const;
   Result<http::Response> List(const std::vector<ItemPtr>& items, const ListMeta& meta) const;
+  // The same as a reply. A long one is made while it is sent, so that it never stands in memory; `kGzip`: packed, if that is worth it.
+  enum class Packing : std::uint8_t { kNone, kGzip };
+  Result<http::Reply> ListReply(std::vector<ItemPtr> stored, const ListMeta& meta, Packing packing) const;
   // 406 when the shape asked for does not fit one object or a list.
   Result<> CheckShape(bool list) const;
 
@@ -49,6 +52,10 @@ class Encoder {
   bool Binary() const { return output_.encoding == Encoding::kProtobuf && (!def_->custom || output_.shape != Shape::kObject); }
   Result<ItemPtr> Ready(ItemPtr item) const;   // a custom resource in the version and form to show
   json::Value ObjectOf(const Item& item, store::Revision revision) const;
+  std::shared_ptr<const json::Value> SharedObjectOf(const Item& item, store::Revision revision) const;   // not copied when it is as stored
+  std::string ListHead(const ListMeta& meta) const;                                        // JSON up to the first item
+  void AppendRow(std::string& out, const Item& item, store::Revision revision) const;      // of a Table
+  Result<std::shared_ptr<const std::string>> MessageOf(const ItemPtr& item) const;         // protobuf, kept for the next list
   std::string Shaped(const Item& item, store::Revision revision, Columns columns) const;   // JSON
   Result<std::string> ProtobufOf(const Item& item, store::Revision revision) const;        // enveloped
   // The annotation that stands for a daemon set's template generation belongs to whole objects only.
@@ -70,6 +77,7 @@ http::Response EncodeValue(const Output& output, int status, const json::Value& 
 http::Response EncodeError(const http::Request& request, const Error& error);
 std::string PrettyJson(const json::Value& value);   // two spaces
 void AddWarnings(http::Headers& headers, const std::vector<std::string>& warnings);
+std::string ProtobufListMeta(const ListMeta& meta);
 // Protobuf list: ListMeta is field 1, items are field 2.
 std::string ProtobufList(std::string_view meta, const std::vector<std::string>& items);
 

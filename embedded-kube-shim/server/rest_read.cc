@@ -158,8 +158,8 @@ Result<http::Reply> Rest::List(const RestRequest& request) {
   const auto encoder = EncoderFor(engine_, request, std::move(output), &include);
   TRY(auto listing, ListItems(engine_, request, options));
   TRY_VOID(std::move(include));
-  TRY(auto response, encoder.List(listing.items, listing.meta));
-  return http::Reply(std::move(response));
+  const bool packs = http::HasToken(request.http->headers, "Accept-Encoding", "gzip");
+  return encoder.ListReply(std::move(listing.items), listing.meta, packs ? Encoder::Packing::kGzip : Encoder::Packing::kNone);
 }
 
 Result<http::Reply> Rest::Watch(const RestRequest& request) {

@@ -47,6 +47,7 @@ equal() { [ "$2" = "$3" ] || fail "$1: expected \"$2\", got \"$3\""; }
 contains() { grep -qF -- "$2" <<<"$3" || fail "$1: \"$2\" is not in: $3"; }
 
 start_appliance() {
+  : >"$work/log"   # before anything looks for the line of readiness: that of an earlier start must not be found
   setsid "$skerry" start --data-dir "$work/data" --listen 127.0.0.1:6443 --registry-listen 127.0.0.1:5000 --router-http 127.0.0.1:80 \
     --router-https 127.0.0.1:443 "$@" >"$work/log" 2>&1 </dev/null &
   appliance=$!

@@ -16,18 +16,31 @@ namespace {
 
 [[noreturn]] void Die(std::string_view what) { throw std::runtime_error(std::string(what)); }
 
-Answer FromReply(http::Reply reply) {
+void Fill(Answer& answer, std::string text) {
+  answer.text = std::move(text);
+  json::Value parsed;
+  if (json::Value::Parse(answer.text, &parsed, nullptr)) answer.body = std::move(parsed);
+}
+
+// A long list is a stream that ends by itself.
+std::string ReadAll(http::Source& source) {
+  source.OnReady([] {});
+  std::string text;
+  for (auto piece = source.Next(); piece; piece = source.Next()) text += piece->view();
+  return text;
+}
+
+Answer FromReply(http::Reply reply, bool lasting) {
   Answer answer;
   if (auto* response = std::get_if<http::Response>(&reply)) {
     answer.status = response->status;
     answer.headers = std::move(response->headers);
-    answer.text = std::string(response->body.view());
-    json::Value parsed;
-    if (json::Value::Parse(answer.text, &parsed, nullptr)) answer.body = std::move(parsed);
+    Fill(answer, std::string(response->body.view()));
   } else if (auto* streaming = std::get_if<http::Streaming>(&reply)) {
     answer.status = streaming->status;
     answer.headers = std::move(streaming->headers);
-    answer.source = std::move(streaming->source);
+    if (lasting) answer.source = std::move(streaming->source);
+    else Fill(answer, ReadAll(*streaming->source));
   } else {
     Die("an answer of a kind that the fixture does not know");
   }
@@ -119,13 +132,14 @@ std::shared_ptr<const http::Request> Api::Request(std::string_view method, std::
 Answer Api::Call(std::string_view method, std::string_view target, std::string body, http::Headers headers, As as) {
   const auto request = Request(method, target, std::move(body), std::move(headers), as);
   const Ctx ctx{std::stop_token(), std::chrono::steady_clock::now() + std::chrono::seconds(10)};
+  const bool lasting = !target.starts_with("/api") || target.find("watch") != std::string_view::npos;
   auto at_once = server_->handler().OnShard(ctx, *request);
-  if (!std::holds_alternative<http::NeedsWorker>(at_once)) return FromReply(std::move(at_once));
+  if (!std::holds_alternative<http::NeedsWorker>(at_once)) return FromReply(std::move(at_once), lasting);
   auto promise = std::make_shared<std::promise<http::Reply>>();
   auto future = promise->get_future();
   server_->handler().OnWorker(ctx, request, [promise](http::Reply reply) { promise->set_value(std::move(reply)); });
   if (future.wait_until(ctx.deadline) != std::future_status::ready) Die(Cat(method, " ", target, " was not answered"));
-  return FromReply(future.get());
+  return FromReply(future.get(), lasting);
 }
 
 }  // namespace skerry::testing
