@@ -167,6 +167,7 @@ class ApplianceImpl final : public Appliance {
     kube::RegisterBuiltins(*registry_);
     kube::ApiServerOptions ao;
     ao.service_cidr = o_.service_cidr;
+    if (const auto age = text::ParseDuration(o_.history)) ao.history_age = std::chrono::duration_cast<std::chrono::seconds>(*age);
     ao.advertise_address = o_.node_ip;
     const auto port = ParseInt(o_.listen.substr(o_.listen.rfind(':') + 1));
     ao.port = static_cast<int>(port.value_or(6443));

@@ -131,6 +131,7 @@ json::Value StatusObject(const Error& error) {
   SetText(status, "message", error.message());
   SetText(status, "reason", ReasonOf(error));
   const StatusDetail* detail = DetailOf(error);
+  if (detail) SetText(status.Set("metadata"), "continue", detail->continue_token);
   std::int64_t retry_after = error.retry_after().count();
   if (detail && detail->retry_after_seconds) retry_after = detail->retry_after_seconds;
   if ((detail && detail->has_details) || !error.causes().empty() || retry_after > 0) {

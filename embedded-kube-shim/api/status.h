@@ -18,6 +18,7 @@ struct StatusDetail final : ErrorAttachment {
   bool has_details = false;         // an empty "details":{} is sent when true and nothing else is set
   std::string name, group, kind, uid;
   std::int64_t retry_after_seconds = 0;
+  std::string continue_token;       // of a list that can go on without consistency
 };
 
 // Builders with upstream's texts. `resource` is the plural; group may be empty.

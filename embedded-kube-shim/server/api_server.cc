@@ -94,7 +94,7 @@ class ApiServerImpl final : public ApiServer {
         tokens_(std::make_shared<ServiceAccountTokens>(KeyFrom(options_.service_account_key), options_.issuer, options_.audiences, *informers_, clock, random)),
         sessions_(std::make_shared<ConsoleSessions>(KeyFrom(options_.service_account_key), clock, random)),
         authenticators_(MakeAuthenticators(options_, tokens_, sessions_)),
-        engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(options_.admission), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last},
+        engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(options_.admission), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last, options_.history_age},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
         custom_(engine_, registry),
         rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node}),

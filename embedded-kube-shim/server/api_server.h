@@ -25,6 +25,7 @@ class Engine;
 struct ApiServerOptions {
   std::string service_cidr = "10.96.0.0/16";
   int node_port_first = 30000, node_port_last = 32767;
+  std::chrono::seconds history_age{300};         // as the store keeps it
   std::string advertise_address = "127.0.0.1";   // of the `kubernetes` endpoints
   int port = 6443;
   std::string cluster_domain = "cluster.local";

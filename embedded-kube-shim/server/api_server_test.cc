@@ -6,6 +6,7 @@
 #include "core/http/gzip.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/list_options.h"
 #include "tests/support/api_fixture.h"
 
 using namespace skerry;
@@ -21,6 +22,28 @@ json::Value Json(std::string_view text) {
   const bool parsed = json::Value::Parse(text, &value, &error);
   REQUIRE(parsed);
   return value;
+}
+
+TEST_CASE("a continue token that the history has left behind names one that goes on without consistency", "[server]") {
+  Api api;
+  for (const char* name : {"a", "b", "c"})
+    CHECK(api.Call("POST", "/api/v1/namespaces/default/configmaps", Cat(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":")", name, R"("}})")).status == 201);
+  // Issued in 1970, whatever the revision: too old.
+  const auto revision = ParseInt(api.Call("GET", "/api/v1/namespaces/default/configmaps?limit=1", "").body.At({"metadata", "resourceVersion"}).Str()).value();
+  const auto old = EncodeContinue({revision, std::string("/b", 2), 1});
+  const auto gone = api.Call("GET", Cat("/api/v1/namespaces/default/configmaps?limit=1&continue=", old), "");
+  REQUIRE(gone.status == 410);
+  CHECK(gone.body["reason"].Str() == "Expired");
+  const auto next = api.Call("GET", Cat("/api/v1/namespaces/default/configmaps?limit=1&continue=", gone.body.At({"metadata", "continue"}).Str()), "");
+  REQUIRE(next.status == 200);
+  CHECK(next.body["items"].Items()[0].At({"metadata", "name"}).Str() == "b");
+}
+
+TEST_CASE("options of a deletion may come in the group of the kind, in protobuf, too", "[server]") {
+  Api api;
+  CHECK(api.Call("POST", "/apis/apps/v1/namespaces/default/controllerrevisions", R"({"apiVersion":"apps/v1","kind":"ControllerRevision","metadata":{"name":"a"},"revision":1,"data":{}})").status == 201);
+  const std::string body = ProtobufEnvelope("apps/v1", "DeleteOptions", "");
+  CHECK(api.Call("DELETE", "/apis/apps/v1/namespaces/default/controllerrevisions/a", body, {{"Content-Type", "application/vnd.kubernetes.protobuf"}}).status == 200);
 }
 
 }  // namespace

@@ -90,6 +90,7 @@ class WriteOperation {
 struct EngineOptions {
   std::string service_cidr = "10.96.0.0/16";
   int node_port_first = 30000, node_port_last = 32767;
+  std::chrono::seconds history_age{300};   // how long a chunked list can be continued consistently; 0 = no limit
 };
 
 class Engine final : public AdmissionWorld {

@@ -160,6 +160,7 @@ std::string EncodeContinue(const ContinueToken& token) {
   value.Set("v") = "meta.k8s.io/v1";
   value.Set("rv") = token.revision;
   value.Set("start") = token.start;
+  if (token.issued != 0) value.Set("at") = token.issued;
   return EncodeBase64Url(value.Dump());
 }
 
@@ -172,7 +173,7 @@ Result<ContinueToken> DecodeContinue(std::string_view token) {
   if (!json::Value::Parse(*text, &value, &error) || !value.is_object()) return std::unexpected(BadContinue(JsonComplaint(*text)));
   const auto version = value["v"].Str();
   if (version != "meta.k8s.io/v1") return std::unexpected(BadContinue(Cat("server does not recognize this encoded version ", version)));
-  ContinueToken out{value["rv"].Int(), std::string(value["start"].Str())};
+  ContinueToken out{value["rv"].Int(), std::string(value["start"].Str()), value["at"].Int()};
   if (out.revision == 0) return std::unexpected(BadContinue("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
   if (out.start.empty()) return std::unexpected(BadContinue("encoded start key empty (version meta.k8s.io/v1)"));
   // A key that would leave the list's prefix after cleaning is an attack, not a continuation.

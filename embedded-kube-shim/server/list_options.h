@@ -31,6 +31,7 @@ Result<std::int64_t> ParseResourceVersion(std::string_view text, VersionUse use)
 struct ContinueToken {
   std::int64_t revision = 0;   // -1: whatever is current (an inconsistent continuation)
   std::string start;           // key below the list's prefix to continue from, inclusive
+  std::int64_t issued = 0;     // when the first page was read, seconds since 1970; 0: never expires by age
 };
 std::string EncodeContinue(const ContinueToken& token);
 Result<ContinueToken> DecodeContinue(std::string_view token);

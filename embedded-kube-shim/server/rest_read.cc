@@ -43,14 +43,22 @@ struct Listing {
   ListMeta meta;
 };
 
-Error ExpiredContinue(const Engine& engine, const ContinueToken& token) {
-  static_cast<void>(engine);
-  // The client may go on from here without consistency; upstream puts that token into the Status.
-  return ExpiredError(
-      Cat("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to "
-          "retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk "
-          "was returned and now may show up in the list.",
-          token.start.substr(0, 0)));
+// The client may go on from here without consistency.
+Error ExpiredContinue(const ContinueToken& token) {
+  auto detail = std::make_shared<StatusDetail>();
+  detail->http = 410;
+  detail->reason = "Expired";
+  detail->continue_token = EncodeContinue({-1, token.start});
+  return ExpiredError("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to "
+                      "retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first "
+                      "chunk was returned and now may show up in the list.")
+      .WithAttachment(std::move(detail));
+}
+
+bool IsTooOld(const Engine& engine, const ContinueToken& token) {
+  if (token.revision < engine.store().horizon()) return true;
+  const auto age = engine.options().history_age;
+  return token.issued != 0 && age.count() > 0 && std::chrono::system_clock::from_time_t(token.issued) + age < engine.now();
 }
 
 Result<ObjectCache::Snapshot> SnapshotAt(const Engine& engine, const ResourceDef& def, std::string_view prefix, store::Revision revision) {
@@ -73,6 +81,7 @@ Result<Listing> ListItems(const Engine& engine, const RestRequest& request, cons
   auto& cache = engine.CacheOf(def);
   ObjectCache::Snapshot snapshot;
   std::string start;
+  std::int64_t issued = std::chrono::system_clock::to_time_t(engine.now());
   std::int64_t limit = std::max<std::int64_t>(options.limit, 0);
   const bool uncached = def.resource == "events" && !def.custom;   // upstream keeps no watch cache of events
   if (!options.continue_token.empty()) {
@@ -85,8 +94,10 @@ Result<Listing> ListItems(const Engine& engine, const RestRequest& request, cons
       snapshot = cache.List(selection.key_prefix);
     } else {
       if (token.revision > engine.caches().revision()) return std::unexpected(TooLargeVersion(token.revision, engine.caches().revision()));
+      if (IsTooOld(engine, token)) return std::unexpected(ExpiredContinue(token));
       auto at = SnapshotAt(engine, def, selection.key_prefix, token.revision);
-      if (!at) return std::unexpected(ExpiredContinue(engine, token));
+      if (!at) return std::unexpected(ExpiredContinue(token));
+      issued = token.issued;
       snapshot = std::move(*at);
     }
   } else {
@@ -117,7 +128,7 @@ Result<Listing> ListItems(const Engine& engine, const RestRequest& request, cons
     const auto next_match = std::find_if(it, snapshot.items.end(), [&](const ItemPtr& item) { return SelectedBy(*item, selection.labels, selection.fields); });
     if (next_match != snapshot.items.end() || selection.everything()) {
       const std::string last = listing.items.back()->key.substr(selection.key_prefix.size());
-      listing.meta.continue_token = EncodeContinue({snapshot.revision, Cat("/", last, '\0')});
+      listing.meta.continue_token = EncodeContinue({snapshot.revision, Cat("/", last, '\0'), issued});
       if (selection.everything()) listing.meta.remaining = snapshot.items.end() - it;
     }
   }

@@ -131,10 +131,11 @@ Result<ServerDeleteOptions> ParseDeleteOptions(const http::Request& request) {
   ServerDeleteOptions options;
   if (!request.body.empty()) {
     TRY(const auto encoding, RequestEncoding(request));
-    if (encoding == Encoding::kProtobuf) {
-      TRY_VOID(ParseProtobufEnvelope(request.body));
-    }
     std::string text = request.body;
+    if (encoding == Encoding::kProtobuf) {
+      TRY(const auto envelope, ParseProtobufEnvelope(request.body));
+      if (envelope.kind == "DeleteOptions") text = ProtobufEnvelope("v1", "DeleteOptions", envelope.message);   // every group registers the same type
+    }
     if (json::Value document; encoding == Encoding::kJson && json::Value::Parse(text, &document, nullptr) && document["kind"].Str() == "DeleteOptions") {
       document.Set("apiVersion") = "v1";   // every group registers the same type
       text = document.Dump();
