@@ -40,7 +40,7 @@ constexpr std::array kSelectable = {
     Selectable{"", "events", "involvedObject.fieldPath", ""},
     Selectable{"", "events", "reason", ""},
     Selectable{"", "events", "reportingComponent", ""},
-    Selectable{"", "events", "source", "source.component"},
+    Selectable{"", "events", "source", "source:source.component"},
     Selectable{"", "events", "type", ""},
     Selectable{"events.k8s.io", "events", "regarding.kind", "involvedObject.kind"},
     Selectable{"events.k8s.io", "events", "regarding.namespace", "involvedObject.namespace"},
@@ -105,6 +105,8 @@ std::string ValueAt(const Item& item, std::string_view path) {
   }
   static const json::Value kNull;
   if (!at) at = &kNull;
+  // Events of the newer API have no source; who reports them counts as one.
+  if (form == "source" && at->Str().empty()) at = &(*object)["reportingComponent"];
   if (form == "bool") return at->Bool() ? "true" : "false";
   if (form == "int") return std::to_string(at->Int());
   if (at->is_string()) return std::string(at->Str());
