@@ -190,6 +190,8 @@ Task<Result<void>> FdStream::WriteFile(int file, std::int64_t offset, std::int64
 }
 
 Task<Result<void>> FdStream::CloseWrite() {
+  // The writing end of a pipe: whoever reads it learns of the end only when nobody holds it any more.
+  if (!descriptor_->is_socket() && (::fcntl(descriptor_->fd(), F_GETFL) & O_ACCMODE) == O_WRONLY) descriptor_->Close();
   if (descriptor_->is_socket() && ::shutdown(descriptor_->fd(), SHUT_WR) != 0 && errno != ENOTCONN) {
     co_return std::unexpected(ErrnoError(errno, "shutdown"));
   }

@@ -97,6 +97,23 @@ TEST_CASE("an echo over TCP, Unix sockets and memory returns every byte and the 
   tasks.Join();
 }
 
+TEST_CASE("closing the writing side of a pipe ends it for its reader", "[net]") {
+  Shards shards(1);
+  int fds[2];
+  REQUIRE(::pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0);
+  const UniqueFd read_end(fds[0]);
+  auto pipe = FromDescriptor(shards.at(0).executor(), UniqueFd(fds[1]));
+  REQUIRE(pipe);
+  BlockingStream writer(shards.at(0), std::move(*pipe));
+  REQUIRE(writer.Write(Within(10s), "x"));
+  char byte = 0;
+  CHECK(::read(read_end.get(), &byte, 1) == 1);
+  CHECK(::read(read_end.get(), &byte, 1) == -1);   // open, nothing there
+  REQUIRE(writer.CloseWrite(Within(10s)));
+  CHECK(::read(read_end.get(), &byte, 1) == 0);
+  CHECK(writer.Write(Within(10s), "y").error().code() == Code::kCancelled);
+}
+
 TEST_CASE("a read that timed out or was stopped took nothing and may be repeated", "[net]") {
   Shards shards(2);
   int fds[2];
