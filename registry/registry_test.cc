@@ -50,6 +50,15 @@ TEST_CASE("content goes with the last repository that has it", "[registry]") {
   CHECK(ReadFile(path));
   REQUIRE(s->DeleteBlob("b", digest));
   CHECK_FALSE(ReadFile(path));
+  CHECK(s->DeleteBlob("b", digest).error().code() == Code::kNotFound);
+  // The same again, with the links counted already; a second push of what is there is no second link.
+  REQUIRE(Push(*s, "a", "blob") == digest);
+  REQUIRE(Push(*s, "a", "blob") == digest);
+  REQUIRE(s->MountBlob("b", digest, "a"));
+  REQUIRE(s->DeleteBlob("b", digest));
+  CHECK(ReadFile(path));
+  REQUIRE(s->DeleteBlob("a", digest));
+  CHECK_FALSE(ReadFile(path));
 }
 
 TEST_CASE("a manifest is found by tag and digest and deleting it takes its tags along", "[registry]") {

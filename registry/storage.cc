@@ -94,7 +94,10 @@ std::string Storage::LinkPath(std::string_view name, const char* kind, std::stri
 Result<> Storage::Link(std::string_view name, const char* kind, std::string_view digest, std::string_view content) {
   const std::string path = LinkPath(name, kind, digest);
   TRY_VOID(MakeDirectories(path.substr(0, path.rfind('/')), 0755));
-  return WriteFileDurably(path, content, 0644);
+  const bool known = ::access(path.c_str(), F_OK) == 0;
+  TRY_VOID(WriteFileDurably(path, content, 0644));
+  if (links_ && !known) ++(*links_)[std::string(digest)];
+  return {};
 }
 
 Result<BlobInfo> Storage::StatBlob(std::string_view name, std::string_view digest) const {
@@ -106,22 +109,41 @@ Result<BlobInfo> Storage::StatBlob(std::string_view name, std::string_view diges
   return info;
 }
 
-bool Storage::IsLinkedAnywhere(std::string_view digest) const {
-  for (const std::string& r : Repositories()) {
-    struct stat st;
-    if (::stat(LinkPath(r, kLayers, digest).c_str(), &st) == 0 || ::stat(LinkPath(r, kManifests, digest).c_str(), &st) == 0) return true;
+void Storage::CountLinks() {
+  links_.emplace();
+  std::error_code error;
+  for (const std::string& repository : Repositories()) {
+    for (const char* kind : {kLayers, kManifests}) {
+      for (const char* algorithm : {"sha256", "sha512"}) {
+        for (const auto& entry : fs::directory_iterator(Cat(root_, "/repositories/", repository, "/", kind, "/", algorithm), error)) {
+          const std::string hex = entry.path().filename().string();
+          if (hex.find('.') == std::string::npos) ++(*links_)[Cat(algorithm, ":", hex)];   // not what a cut write left
+        }
+      }
+    }
   }
-  return false;
+}
+
+Result<> Storage::Unlink(std::string_view name, const char* kind, std::string_view digest) {
+  if (!links_) CountLinks();
+  const std::string link = LinkPath(name, kind, digest);
+  if (::unlink(link.c_str()) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return Fail(Code::kNotFound, "unknown to registry");
+    return std::unexpected(ErrnoError(errno, "delete"));
+  }
+  const auto count = links_->find(std::string(digest));
+  if (count == links_->end() || --count->second == 0) {
+    ::unlink(BlobPath(digest).c_str());
+    if (count != links_->end()) links_->erase(count);
+  }
+  return SyncDirectory(link.substr(0, link.rfind('/')));
 }
 
 Result<> Storage::DeleteBlob(std::string_view name, std::string_view digest) {
   std::lock_guard lock(mutex_);
-  if (::unlink(LinkPath(name, kLayers, digest).c_str()) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR) return Fail(Code::kNotFound, "blob unknown to registry");
-    return std::unexpected(ErrnoError(errno, "delete blob"));
-  }
-  if (!IsLinkedAnywhere(digest)) ::unlink(BlobPath(digest).c_str());
-  return {};
+  auto gone = Unlink(name, kLayers, digest);
+  if (!gone && gone.error().code() == Code::kNotFound) return Fail(Code::kNotFound, "blob unknown to registry");
+  return gone;
 }
 
 Result<> Storage::MountBlob(std::string_view name, std::string_view digest, std::string_view from) {
@@ -232,15 +254,16 @@ Result<> Storage::DeleteManifest(std::string_view name, std::string_view referen
     if (!IsValidTag(reference) || ::unlink(Cat(tags, "/", reference).c_str()) != 0) return Fail(Code::kNotFound, "manifest unknown");
     return SyncDirectory(tags);
   }
-  const std::string link = LinkPath(name, kManifests, reference);
-  if (::unlink(link.c_str()) != 0) return Fail(Code::kNotFound, "manifest unknown");
+  struct stat st;
+  if (::stat(LinkPath(name, kManifests, reference).c_str(), &st) != 0) return Fail(Code::kNotFound, "manifest unknown");
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(tags, error)) {
+  for (const auto& entry : fs::directory_iterator(tags, error)) {   // tags first: none may point to what is gone
     auto digest = ReadFile(entry.path().string(), 256);
     if (digest && *digest == reference) fs::remove(entry.path(), error);
   }
-  if (!IsLinkedAnywhere(reference)) ::unlink(BlobPath(reference).c_str());
-  return SyncDirectory(link.substr(0, link.rfind('/')));
+  auto gone = Unlink(name, kManifests, reference);
+  if (!gone && gone.error().code() == Code::kNotFound) return Fail(Code::kNotFound, "manifest unknown");
+  return gone;
 }
 
 Result<std::vector<std::string>> Storage::Tags(std::string_view name) const {

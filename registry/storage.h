@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -66,10 +67,13 @@ class Storage {
   std::string LinkPath(std::string_view name, const char* kind, std::string_view digest) const;
   Result<> Link(std::string_view name, const char* kind, std::string_view digest, std::string_view content);
   Result<> AdoptFile(const std::string& file, std::string_view digest);
-  bool IsLinkedAnywhere(std::string_view digest) const;
+  Result<> Unlink(std::string_view name, const char* kind, std::string_view digest);   // kNotFound; the content goes with its last link
+  void CountLinks();
 
   const std::string root_;
   mutable std::mutex mutex_;               // links against deletion of content
+  // Links by digest, counted over all repositories at the first deletion and kept up from then on.
+  std::optional<std::unordered_map<std::string, std::size_t>> links_;
 };
 
 }  // namespace skerry::registry

@@ -69,11 +69,14 @@ const std::string& Server::address() const noexcept {
   return core_->listener ? core_->listener->address() : none;
 }
 
-Result<std::unique_ptr<Server>> Server::Create(ServerOptions options) {
+Result<std::unique_ptr<Server>> Server::Create(ServerOptions options, std::unique_ptr<net::Listener> bound) {
   auto core = std::make_shared<Core>(std::move(options));
   auto server = std::make_unique<Server>(core);
-  if (!core->options.listen.empty()) {
+  core->listener = std::move(bound);
+  if (!core->listener && !core->options.listen.empty()) {
     TRY(core->listener, net::Listener::Create(*core->options.shards, core->options.listen));
+  }
+  if (core->listener) {
     core->listener->Start([s = server.get()](net::Shard& shard, std::unique_ptr<net::Stream> stream) { s->Serve(shard, std::move(stream)); });
   }
   return server;

@@ -5,6 +5,7 @@
 
 #include "core/base/thread_pool.h"
 #include "core/http/message.h"
+#include "core/net/listener.h"
 #include "core/net/shard.h"
 #include "core/net/stream.h"
 
@@ -38,7 +39,8 @@ struct ServerOptions {
 // HTTP/1.1 server; HTTP/2 on TLS connections that negotiated "h2".
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> Create(ServerOptions options);   // listens and serves when it returns
+  // Listens and serves when it returns; on `bound`, if given, whose address was needed earlier: clients wait in its backlog until now.
+  static Result<std::unique_ptr<Server>> Create(ServerOptions options, std::unique_ptr<net::Listener> bound = nullptr);
   ~Server();                                                              // Stop()
   std::uint16_t bound_port() const noexcept;
   const std::string& address() const noexcept;   // as bound, "127.0.0.1:40123"

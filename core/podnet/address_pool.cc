@@ -41,6 +41,11 @@ bool GoodId(std::string_view id) {
   return !id.empty() && id.size() <= 200 && std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
+bool Clash(const HostPort& a, const HostPort& b) {
+  const bool anywhere = a.host_address == Ipv4{} || b.host_address == Ipv4{};
+  return a.protocol == b.protocol && a.host_port == b.host_port && (anywhere || a.host_address == b.host_address);
+}
+
 }  // namespace
 
 Result<AddressPool> AddressPool::Open(const std::string& path, netlink::Ipv4Range range, const std::string& boot_id) {
@@ -138,6 +143,13 @@ std::optional<netlink::Ipv4> AddressPool::NextFree() {
 Result<Lease> AddressPool::Acquire(const std::string& id, const std::vector<HostPort>& host_ports) {
   if (const auto at = leases_.find(id); at != leases_.end()) return at->second;
   if (!GoodId(id)) return Fail(Code::kInvalid, "sandbox id " + Quote(id));
+  for (const auto& [other, lease] : leases_) {
+    for (const HostPort& p : host_ports) {
+      if (std::any_of(lease.host_ports.begin(), lease.host_ports.end(), [&](const HostPort& q) { return Clash(p, q); })) {
+        return Fail(Code::kConflict, Cat("host port ", p.host_port, p.protocol == Protocol::kUdp ? "/udp" : "/tcp", " is taken by sandbox ", other));
+      }
+    }
+  }
   const auto address = NextFree();
   if (!address) return Fail(Code::kUnavailable, Cat("no free address in ", range_.ToString(), ": ", leases_.size(), " in use"));
   const Lease lease{*address, host_ports};

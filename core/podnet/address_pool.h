@@ -39,7 +39,7 @@ class AddressPool {
   static Result<AddressPool> Open(const std::string& path, netlink::Ipv4Range range, const std::string& boot_id);
 
   // The lease that the id has, or a new one. kUnavailable when the range is exhausted; kInvalid for an id that is not 1–200 printable
-  // characters without blanks. Host ports are those of the first call.
+  // characters without blanks; kConflict when another lease has one of the host ports. Host ports are those of the first call.
   Result<Lease> Acquire(const std::string& id, const std::vector<HostPort>& host_ports);
   Result<> Release(const std::string& id);   // unknown is fine
   const std::map<std::string, Lease>& leases() const { return leases_; }

@@ -30,6 +30,21 @@ TEST_CASE("a pool gives each id one address, keeps it, and reuses freed ones las
   CHECK(pool->Acquire("", {}).error().code() == Code::kInvalid);
 }
 
+TEST_CASE("a host port belongs to one lease until it is released; different protocols and addresses do not clash") {
+  const test::TempDirectory directory;
+  auto pool = AddressPool::Open(directory.path() + "/addresses", kRange, "boot");
+  REQUIRE(pool);
+  REQUIRE(pool->Acquire("a", kPorts));
+  const auto taken = pool->Acquire("b", {{Protocol::kTcp, 80, 9090, *netlink::Ipv4::Parse("192.0.2.1")}});
+  REQUIRE(!taken);
+  CHECK(taken.error().code() == Code::kConflict);
+  CHECK(taken.error().message() == "host port 80/tcp is taken by sandbox a");
+  CHECK(pool->Acquire("b", {{Protocol::kUdp, 80, 80, {}}, {Protocol::kUdp, 53, 53, *netlink::Ipv4::Parse("192.0.2.1")}}));
+  CHECK(pool->Acquire("a", kPorts));
+  CHECK(pool->Release("a"));
+  CHECK(pool->Acquire("c", kPorts));
+}
+
 TEST_CASE("leases survive a new process of the same boot and end with the boot") {
   const test::TempDirectory directory;
   const std::string path = directory.path() + "/addresses";

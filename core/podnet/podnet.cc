@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/base/fault.h"
 #include "core/base/files.h"
 #include "core/base/guarded.h"
 #include "core/base/strings.h"
@@ -192,12 +193,14 @@ Result<std::unique_ptr<PodNetwork>> PodNetwork::Open(PodNetworkOptions o) {
 Result<PodAddress> PodNetwork::Attach(const std::string& sandbox, const std::string& netns_path, const std::vector<HostPort>& host_ports) {
   TRY(const UniqueFd netns, netlink::OpenNetns(netns_path));
   TRY(const Lease lease, state_->Acquire(sandbox, host_ports));
+  SKERRY_FAULT("podnet.attach.after_lease");
   const PodNetworkOptions& o = state_->options;
   const std::string link = LinkName(o.rules.link_prefix, lease.address);
   if (!HasAddress(netns.get(), lease.address)) {
     TRY(Route route, Route::Open());
     TRY_VOID(route.DeleteLink(link));   // of an attempt that was cut short
     TRY_VOID(route.CreateVeth({link, kGatewayMac, -1}, {"eth0", PodMac(lease.address), netns.get()}, o.mtu));
+    SKERRY_FAULT("podnet.attach.after_link");
   }
   TRY_VOID(netlink::InNetns(netns.get(), [&] { return SetUpPodSide(lease.address); }));
   TRY_VOID(SetUpHostSide(link, lease.address, o.node_address));
@@ -213,6 +216,7 @@ Result<> PodNetwork::Detach(const std::string& sandbox) {
   if (!ports.empty()) TRY_VOID(state_->services->Change(kHostPortScope, {}, ports));
   TRY(Route route, Route::Open());
   TRY_VOID(route.DeleteLink(LinkName(state_->options.rules.link_prefix, lease->address)));   // routes and neighbours go with it
+  SKERRY_FAULT("podnet.detach.after_link");
   return state_->Release(sandbox);   // last: the address is free when nothing of it is left
 }
 
