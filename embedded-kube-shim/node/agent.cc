@@ -5,6 +5,7 @@
 #include "core/process/file_watcher.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
+#include "embedded-kube-shim/node/log_followers.h"
 
 namespace skerry::kube::node {
 namespace {
@@ -75,6 +76,7 @@ struct Agent::Parts {
   std::unique_ptr<EventRecorder> events;
   PodWorkers workers;
   std::shared_ptr<process::FileWatcher> watcher;
+  LogFollowers followers;
 
   // The container asked for: by name, or the only (or default) one.
   Result<std::string> ContainerOf(const json::Value& pod, std::string_view name) const {
@@ -131,7 +133,11 @@ struct Agent::Parts {
 
 Agent::Agent(Informers& informers, Client& client, container::Runtime& runtime, PodNetwork& network, const Clock& clock, AgentOptions options)
     : parts_(std::make_unique<Parts>(informers, client, runtime, network, clock, std::move(options))) {
-  runtime.OnEvent([p = parts_.get()](const container::Event& e) { p->workers.OnRuntimeEvent(e); });
+  runtime.OnEvent([p = parts_.get()](const container::Event& e) {
+    p->workers.OnRuntimeEvent(e);
+    if (e.kind == container::Event::Kind::kContainerExited) p->followers.Ended(e.id);
+    if (e.kind == container::Event::Kind::kResync || e.kind == container::Event::Kind::kSandboxGone) p->followers.WakeAll();
+  });
 }
 
 Agent::~Agent() { Agent::Stop(); }
@@ -168,7 +174,9 @@ Result<std::unique_ptr<container::LogReader>> Agent::Logs(const Key& pod, std::s
     const auto s = runtime->InspectContainer(id);
     return s && (s->state == container::State::kRunning || s->state == container::State::kCreated);
   };
-  return container::LogReader::Open(it->second, options, parts_->watcher.get(), std::move(running));
+  TRY(auto reader, container::LogReader::Open(it->second, options, parts_->watcher.get(), std::move(running)));
+  if (!options.follow) return reader;
+  return parts_->followers.Track(id, std::move(reader));
 }
 
 Result<std::unique_ptr<container::Session>> Agent::Exec(const Ctx& ctx, const Key& pod, std::string_view name, const container::ExecSpec& spec) {

@@ -154,7 +154,7 @@ class NodeStatus final : public Reconciler {
     info.Set("kernelVersion") = m.kernel;
     info.Set("osImage") = m.os_image;
     const container::RuntimeInfo runtime = runtime_.Info();
-    info.Set("containerRuntimeVersion") = Cat(runtime.name, "://", runtime.version);
+    info.Set("containerRuntimeVersion") = Cat(runtime.name, "://", runtime.version.substr(runtime.version.rfind(' ') + 1));
     info.Set("kubeletVersion") = o_.version;
     info.Set("kubeProxyVersion") = "";
     info.Set("operatingSystem") = "linux";

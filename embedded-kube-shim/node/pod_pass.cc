@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/fault.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
 #include "core/container/log.h"
@@ -169,7 +170,9 @@ Result<PassResult> PodPass::Finish() {
     state_->network_ready = false;
     return PassResult{outcome_, false};
   }
+  SKERRY_FAULT("node.stop.after_containers");
   TRY_VOID(RemoveEverything());
+  SKERRY_FAULT("node.stop.before_delete");
   if (!pod_) return PassResult{outcome_, true};
   DeleteOptions options;
   options.uid = state_->uid;
@@ -185,12 +188,15 @@ Result<> PodPass::RemoveEverything() {
   }
   if (!state_->sandbox_id.empty()) {
     TRY_VOID(env_.network.Detach(state_->sandbox_id));
+    SKERRY_FAULT("node.stop.after_network");
     TRY_VOID(env_.runtime.RemoveSandbox(ctx_, state_->sandbox_id));
+    SKERRY_FAULT("node.stop.after_sandbox");
   }
   for (const auto& [name, list] : attempts_) {
     for (const Attempt& a : list) TRY_VOID(env_.runtime.RemoveContainer(ctx_, a.status.id));
   }
   TRY_VOID(RemovePodDirectory(ctx_, place_.directory, env_.runtime.images()));
+  SKERRY_FAULT("node.stop.after_volumes");
   return process::RemoveTree(place_.log_directory);
 }
 

@@ -42,6 +42,8 @@ struct PodState {
   std::map<std::string, WaitReason> waiting;          // by container name
   std::map<std::string, int> backoff_told;            // by container name: the attempt whose back-off an event told
   std::optional<Clock::Wall> renew_tokens;
+  std::string volume_inputs;                          // what the volumes were last made from; empty: not made by this process
+  MountedVolumes volumes;
   std::map<std::string, json::Value> granted;         // by container name: the resources that it has on this node
   std::optional<WaitReason> resize_pending, resize_error;
   bool final_status_written = false;

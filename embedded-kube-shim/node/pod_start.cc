@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/base/fault.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
@@ -29,13 +30,21 @@ bool IsSidecar(const json::Value& c) { return c["restartPolicy"].Str() == "Alway
 Result<bool> PodPass::Prepare() {
   TRY_VOID(MakeDirectories(place_.directory, 0750));
   TRY_VOID(MakeDirectories(place_.log_directory, 0755));
-  auto volumes = SetUpVolumes(ctx_, Pod(), place_.directory, MakeSources(), env_.tokens, env_.runtime.images());
-  if (!volumes) {
-    env_.events.Event(Pod(), "Warning", "FailedMount", std::string(volumes.error().message()));
-    return std::unexpected(std::move(volumes).error());
+  const std::string inputs = VolumeInputs(Pod(), MakeSources());
+  const bool renew = state_->renew_tokens && env_.clock.Now() >= *state_->renew_tokens;
+  if (state_->volume_inputs != inputs || renew) {
+    state_->volume_inputs.clear();
+    auto volumes = SetUpVolumes(ctx_, Pod(), place_.directory, MakeSources(), env_.tokens, env_.runtime.images());
+    if (!volumes) {
+      env_.events.Event(Pod(), "Warning", "FailedMount", std::string(volumes.error().message()));
+      return std::unexpected(std::move(volumes).error());
+    }
+    state_->volumes = std::move(*volumes);
+    state_->volume_inputs = inputs;
   }
-  volumes_ = std::move(*volumes);
+  volumes_ = state_->volumes;
   state_->renew_tokens = volumes_.renew_at;
+  SKERRY_FAULT("node.start.after_volumes");
   return EnsureSandbox();
 }
 
@@ -80,6 +89,7 @@ Result<bool> PodPass::EnsureSandbox() {
       state_->pod_ip = *address;
     }
     TRY_VOID(EnsureFiles());
+    SKERRY_FAULT("node.start.after_network");
     state_->network_ready = true;
   }
   return true;

@@ -211,6 +211,20 @@ Result<> RemovePodDirectory(const Ctx& ctx, const std::string& directory, contai
   return process::RemoveTree(directory);
 }
 
+std::string VolumeInputs(const json::Value& pod, const Sources& sources) {
+  const json::Value& meta = pod["metadata"];
+  std::string out = Cat(meta["generation"].Int(), " ", meta["labels"].Dump(), meta["annotations"].Dump(), " ", sources.pod_ip, " ", (*sources.node)["status"]["allocatable"].Dump());
+  for (const std::string& reference : ReferencedByVolumes(pod)) {
+    const auto [kind, name] = [&] {
+      const std::size_t slash = reference.find('/');
+      return std::pair(std::string_view(reference).substr(0, slash), reference.substr(slash + 1));
+    }();
+    const ObjectPtr object = (kind == "secrets" ? sources.secrets : sources.config_maps).Get({std::string(Namespace(pod)), name});
+    out += Cat(" ", reference, "=", object ? (*object)["metadata"]["resourceVersion"].Str() : std::string_view("none"));
+  }
+  return out;
+}
+
 std::set<std::string> ReferencedByVolumes(const json::Value& pod) {
   std::set<std::string> out;
   const auto add = [&](const char* kind, std::string_view name) {

@@ -35,6 +35,9 @@ Result<> RemovePodDirectory(const Ctx& ctx, const std::string& directory, contai
 
 std::vector<std::string> Entries(const std::string& directory);   // names in a directory; none when it cannot be read
 
+// Changes whenever SetUpVolumes could have something new to write: versions of what is referred to, and of the pod what files can show.
+std::string VolumeInputs(const json::Value& pod, const Sources& sources);
+
 // Config maps and secrets whose change must reach the pod's files: "configmaps/<name>", "secrets/<name>" in its namespace.
 std::set<std::string> ReferencedByVolumes(const json::Value& pod);
 
