@@ -107,6 +107,10 @@ R get ; resource.k8s.io ; resourceclaims
 R deletecollection ; resource.k8s.io ; resourceslices
 R create,delete,get,list,patch,update,watch ; resource.k8s.io ; resourceslices
 B system:node ; system:node ;
+C skerry:router
+R get,update ; networking.k8s.io ; ingresses/status
+R get,update ; route.openshift.io ; routes/status
+B skerry:router ; skerry:router ; user:system:skerry-router
 C system:node-proxier
 R list,watch ; core ; endpoints,services
 R get,list,watch ; core ; nodes

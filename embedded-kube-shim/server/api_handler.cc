@@ -10,6 +10,7 @@
 #include "core/text/duration.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/encode.h"
+#include "embedded-kube-shim/server/proxy.h"
 
 namespace skerry::kube {
 namespace {
@@ -185,6 +186,12 @@ Result<User> ApiHandler::Identify(const Ctx& ctx, const http::Request& request) 
   return Impersonate(authorizer_, std::move(*user), request);
 }
 
+http::BodyPolicy ApiHandler::PolicyFor(const http::Request& head) const {
+  http::BodyPolicy policy;
+  if (IsProxyRequest(head)) policy = {http::BodyPolicy::Mode::kReader, std::int64_t{1} << 40};
+  return policy;
+}
+
 http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
   if (request.method != "GET" || !request.path.starts_with("/api")) return http::NeedsWorker{};
   // The request outlives this call, and the reply does not refer to it.
@@ -244,7 +251,7 @@ void ApiHandler::Route(RestRequest request, http::ReplyFn done) {
   }
   auto& registry = rest_.engine().resources();
   if (!request.info.core && !IsOwnGroup(registry, request.info.group) && !IsCustomPath(registry, request.info)) return done(Plain(404, "404 page not found\n"));
-  if (http->method == "HEAD") return done(EncodeError(*http, MethodNotAllowedError()));   // no route of objects knows it
+  if (http->method == "HEAD" && request.info.subresource != "proxy") return done(EncodeError(*http, MethodNotAllowedError()));   // no route of objects knows it
   if (auto resolved = ResolveTarget(registry, request); !resolved) return done(EncodeError(*http, resolved.error()));
   if (const auto& text = DeprecationOf(request.target); !text.empty()) done = WithWarning(std::move(done), text);
   if (const auto timeout = http->Query("timeout"); !timeout.empty() && request.info.verb != "watch") {

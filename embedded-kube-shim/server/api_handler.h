@@ -15,6 +15,7 @@ class ApiHandler final : public http::Handler {
   ApiHandler(Rest& rest, NonResource& nonresource, ConsoleApi& console, const AuthenticatorChain& authenticator, const Authorizer& authorizer)
       : rest_(rest), nonresource_(nonresource), console_(console), authenticator_(authenticator), authorizer_(authorizer) {}
 
+  http::BodyPolicy PolicyFor(const http::Request& head) const override;
   http::Reply OnShard(const Ctx& ctx, const http::Request& request) override;
   void OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> request, http::ReplyFn done) override;
   http::Response TooLarge(const http::Request& request, std::int64_t limit) const override;

@@ -97,7 +97,7 @@ class ApiServerImpl final : public ApiServer {
         engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(options_.admission), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last, options_.history_age},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
         custom_(engine_, registry),
-        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node}),
+        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node, &waiters_}),
         nonresource_(engine_, Info()),
         console_(engine_, timers_, *authorizer_, *sessions_),
         handler_(rest_, nonresource_, console_, authenticators_, *authorizer_),
@@ -128,6 +128,7 @@ class ApiServerImpl final : public ApiServer {
     custom_.Stop();
     engine_.Drain();
     completions_.Stop();
+    waiters_.Stop();
     caches_.Stop();
   }
 
@@ -190,6 +191,7 @@ class ApiServerImpl final : public ApiServer {
   std::deque<std::move_only_function<void()>> ended_;   // guarded: writes whose answers are to be made
   std::size_t drainers_ = 0;                            // guarded: threads that do so
   WorkerPool completions_;
+  ElasticPool waiters_{"pod-streams"};
   Timers timers_;
   Caches caches_;
   std::unique_ptr<Informers> informers_;

@@ -276,7 +276,7 @@ std::optional<http::Reply> NonResource::Health(const RestRequest& request, std::
   if (endpoint != "healthz" && endpoint != "livez" && endpoint != "readyz") return std::nullopt;
   std::vector<std::pair<std::string, Result<>>> checks;
   for (const char* name : {"ping", "log", "etcd"}) checks.emplace_back(name, Result<>());
-  if (info_.health)
+  if (info_.health && endpoint != "livez")   // a full disk is no reason to restart
     for (auto& check : info_.health()) checks.push_back(std::move(check));
   if (slash != std::string_view::npos) {
     for (const auto& [name, ok] : checks)

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/thread_pool.h"
 #include "core/http/message.h"
 #include "embedded-kube-shim/auth/authenticator.h"
 #include "embedded-kube-shim/auth/rbac.h"
@@ -37,6 +38,7 @@ struct RestServices {
   const RbacAuthorizer* rbac = nullptr;
   const ServiceAccountTokens* tokens = nullptr;
   std::function<NodeStreams*()> node;          // the agent of this process; null while there is none
+  ElasticPool* waiters = nullptr;              // threads that wait for what happens in pods; outlives every stream
 };
 
 class Rest {

@@ -6,6 +6,7 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/server/proxy.h"
 #include "embedded-kube-shim/server/scale.h"
 #include "embedded-kube-shim/server/pod_subresources.h"
 #include "embedded-kube-shim/server/token_request.h"
@@ -239,9 +240,9 @@ void ServePodStream(Rest& rest, RestRequest request, RestDone done) {
   const Key pod{target.ns, target.name};
   const std::string& what = target.subresource;
   if (what == "log") return done(stream::Log(*node, *request.http, pod));
-  if (what == "exec") return done(stream::Exec(request.ctx, *node, *request.http, pod));
-  if (what == "attach") return done(stream::Attach(request.ctx, *node, *request.http, pod));
-  done(stream::PortForward(*node, *request.http, pod));
+  if (what == "exec") return done(stream::Exec(request.ctx, *node, *rest.services().waiters, *request.http, pod));
+  if (what == "attach") return done(stream::Attach(request.ctx, *node, *rest.services().waiters, *request.http, pod));
+  done(stream::PortForward(*node, *rest.services().waiters, *request.http, pod));
 }
 
 constexpr Route kRoutes[] = {
@@ -260,7 +261,9 @@ constexpr Route kRoutes[] = {
     {"", "pods", "exec", ServePodStream},
     {"", "pods", "attach", ServePodStream},
     {"", "pods", "portforward", ServePodStream},
-    {"*", "*", "proxy", NeedsNode},
+    {"", "pods", "proxy", ServeProxy},
+    {"", "services", "proxy", ServeProxy},
+    {"", "nodes", "proxy", ServeProxy},
     {"*", "*", "scale", ServeScale},
 };
 

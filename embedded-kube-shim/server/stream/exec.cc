@@ -1,5 +1,4 @@
 #include <boost/asio/this_coro.hpp>
-#include <thread>
 
 #include "core/base/strings.h"
 #include "core/http/spdy.h"
@@ -90,8 +89,8 @@ std::string StatusText(const Result<int>& exit, int version) {
 
 class ProcessTunnel final : public http::Tunnel {
  public:
-  ProcessTunnel(Upgrade upgrade, Wanted wanted, std::unique_ptr<container::Session> session)
-      : upgrade_(std::move(upgrade)), wanted_(wanted), session_(std::move(session)) {}
+  ProcessTunnel(Upgrade upgrade, Wanted wanted, std::unique_ptr<container::Session> session, ElasticPool& waiters)
+      : upgrade_(std::move(upgrade)), wanted_(wanted), session_(std::move(session)), waiters_(waiters) {}
 
   http::Headers headers() const override { return upgrade_.headers; }
 
@@ -100,7 +99,7 @@ class ProcessTunnel final : public http::Tunnel {
     net::TaskGroup tasks;
     if (upgrade_.carrier == Upgrade::Carrier::kSpdy) {
       auto session = http::SpdySession::Create(std::move(stream), http::SpdySession::Role::kServer, executor);
-      tasks.Spawn(executor, RunSpdy(session, session_.get()));
+      tasks.Spawn(executor, RunSpdy(session, session_.get(), gone_));
       Channels channels;
       const bool open = co_await AcceptAll(session, &channels);
       if (open) co_await Serve(&channels);
@@ -120,7 +119,7 @@ class ProcessTunnel final : public http::Tunnel {
       channels.err = mux->Open(2);
       channels.error = mux->Open(3);
       channels.resize = mux->Open(4);
-      tasks.Spawn(executor, RunSocket(mux, session_.get()));
+      tasks.Spawn(executor, RunSocket(mux, session_.get(), gone_));
       co_await Serve(&channels);
       co_await mux->Shutdown(1000, "");
       channels = Channels();
@@ -130,13 +129,15 @@ class ProcessTunnel final : public http::Tunnel {
 
  private:
   // When the client is gone nobody waits for the process any more: it ends (exec) or is left alone (attach).
-  static net::Task<void> RunSpdy(std::shared_ptr<http::SpdySession> carrier, container::Session* process) {
+  static net::Task<void> RunSpdy(std::shared_ptr<http::SpdySession> carrier, container::Session* process, std::stop_source gone) {
     static_cast<void>(co_await carrier->Run());
     process->Kill();
+    gone.request_stop();
   }
-  static net::Task<void> RunSocket(std::shared_ptr<http::WebSocketChannels> carrier, container::Session* process) {
+  static net::Task<void> RunSocket(std::shared_ptr<http::WebSocketChannels> carrier, container::Session* process, std::stop_source gone) {
     static_cast<void>(co_await carrier->Run());
     process->Kill();
+    gone.request_stop();
   }
 
   net::Task<bool> AcceptAll(std::shared_ptr<http::SpdySession> session, Channels* channels) {
@@ -175,12 +176,14 @@ class ProcessTunnel final : public http::Tunnel {
     // The process has closed its output; its exit code follows. A thread waits for it, the connection's shard does not.
     auto ended = net::Event::Create(executor);
     Result<int> exit = 0;
-    {
-      std::jthread waiter([&](std::stop_token stop) {
-        exit = session_->Wait(Ctx(stop));
-        ended->Notify();
-      });
+    const bool waits = waiters_.TrySubmit([&exit, ended, session = session_.get(), gone = gone_.get_token()] {
+      exit = session->Wait(Ctx(gone));
+      ended->Notify();
+    });
+    if (waits) {
       co_await ended->Wait();
+    } else {
+      exit = Fail(Code::kTooMany, "too many processes are waited for");
     }
     const std::string status = StatusText(exit, upgrade_.version);
     if (channels->error) {
@@ -196,6 +199,8 @@ class ProcessTunnel final : public http::Tunnel {
   const Upgrade upgrade_;
   const Wanted wanted_;
   const std::unique_ptr<container::Session> session_;
+  ElasticPool& waiters_;
+  std::stop_source gone_;            // the client left
 };
 
 Wanted WantedOf(const http::Request& r, bool attach) {
@@ -208,7 +213,7 @@ Wanted WantedOf(const http::Request& r, bool attach) {
 
 }  // namespace
 
-Result<http::Reply> Exec(const Ctx& ctx, NodeStreams& node, const http::Request& r, const Key& pod) {
+Result<http::Reply> Exec(const Ctx& ctx, NodeStreams& node, ElasticPool& waiters, const http::Request& r, const Key& pod) {
   const Wanted wanted = WantedOf(r, false);
   container::ExecSpec spec;
   for (const std::string_view a : r.QueryAll("command")) spec.argv.emplace_back(a);
@@ -220,14 +225,14 @@ Result<http::Reply> Exec(const Ctx& ctx, NodeStreams& node, const http::Request&
   spec.with_stdin = wanted.in;
   TRY(Upgrade upgrade, NegotiateExec(r));
   TRY(std::unique_ptr<container::Session> session, node.Exec(ctx, pod, r.Query("container"), spec));
-  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ProcessTunnel>(std::move(upgrade), wanted, std::move(session))));
+  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ProcessTunnel>(std::move(upgrade), wanted, std::move(session), waiters)));
 }
 
-Result<http::Reply> Attach(const Ctx& ctx, NodeStreams& node, const http::Request& r, const Key& pod) {
+Result<http::Reply> Attach(const Ctx& ctx, NodeStreams& node, ElasticPool& waiters, const http::Request& r, const Key& pod) {
   const Wanted wanted = WantedOf(r, true);
   TRY(Upgrade upgrade, NegotiateExec(r));
   TRY(std::unique_ptr<container::Session> session, node.Attach(ctx, pod, r.Query("container"), wanted.in));
-  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ProcessTunnel>(std::move(upgrade), wanted, std::move(session))));
+  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ProcessTunnel>(std::move(upgrade), wanted, std::move(session), waiters)));
 }
 
 }  // namespace skerry::kube::stream

@@ -1,6 +1,5 @@
 #include <boost/asio/this_coro.hpp>
 #include <map>
-#include <thread>
 
 #include "core/base/strings.h"
 #include "core/http/spdy.h"
@@ -24,8 +23,8 @@ struct Forward {
 
 class ForwardTunnel final : public http::Tunnel {
  public:
-  ForwardTunnel(Upgrade upgrade, NodeStreams& node, Key pod, std::vector<std::uint16_t> ports)
-      : upgrade_(std::move(upgrade)), node_(node), pod_(std::move(pod)), ports_(std::move(ports)) {}
+  ForwardTunnel(Upgrade upgrade, NodeStreams& node, ElasticPool& waiters, Key pod, std::vector<std::uint16_t> ports)
+      : upgrade_(std::move(upgrade)), node_(node), waiters_(waiters), pod_(std::move(pod)), ports_(std::move(ports)) {}
 
   http::Headers headers() const override { return upgrade_.headers; }
 
@@ -108,13 +107,14 @@ class ForwardTunnel final : public http::Tunnel {
     const auto executor = co_await boost::asio::this_coro::executor;
     auto dialed = net::Event::Create(executor);
     Result<UniqueFd> fd = Fail(Code::kTimeout, "not dialed");
-    {
-      const std::uint16_t port = f->port;
-      std::jthread dialer([&](std::stop_token stop) {
-        fd = node_.Dial(Ctx(stop, std::chrono::steady_clock::now() + kDialTimeout), pod_, port);
-        dialed->Notify();
-      });
+    const bool dials = waiters_.TrySubmit([this, &fd, dialed, port = f->port] {
+      fd = node_.Dial(Ctx(std::stop_token(), std::chrono::steady_clock::now() + kDialTimeout), pod_, port);
+      dialed->Notify();
+    });
+    if (dials) {
       co_await dialed->Wait();
+    } else {
+      fd = Fail(Code::kTooMany, "too many connections are being opened");
     }
     if (!fd) {
       const std::string why = Cat("error forwarding port ", f->port, " to pod ", pod_.name, ": ", fd.error().message());
@@ -133,13 +133,14 @@ class ForwardTunnel final : public http::Tunnel {
 
   const Upgrade upgrade_;
   NodeStreams& node_;
+  ElasticPool& waiters_;
   const Key pod_;
   const std::vector<std::uint16_t> ports_;
 };
 
 }  // namespace
 
-Result<http::Reply> PortForward(NodeStreams& node, const http::Request& r, const Key& pod) {
+Result<http::Reply> PortForward(NodeStreams& node, ElasticPool& waiters, const http::Request& r, const Key& pod) {
   TRY(Upgrade upgrade, NegotiatePortForward(r));
   std::vector<std::uint16_t> ports;
   if (upgrade.carrier == Upgrade::Carrier::kWebSocket) {
@@ -152,7 +153,7 @@ Result<http::Reply> PortForward(NodeStreams& node, const http::Request& r, const
     }
     if (ports.empty() || ports.size() > 64) return std::unexpected(BadRequestError("query parameter \"ports\" is required"));
   }
-  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ForwardTunnel>(std::move(upgrade), node, pod, std::move(ports))));
+  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ForwardTunnel>(std::move(upgrade), node, waiters, pod, std::move(ports))));
 }
 
 }  // namespace skerry::kube::stream
