@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "cmd/skerry/admin.h"
 #include "cmd/skerry/instance.h"
 #include "cmd/skerry/verbs.h"
 #include "core/base/files.h"
@@ -27,33 +28,32 @@ Result<std::string> TakeDirectory(std::vector<std::string>& args, const std::str
   return Fail(Code::kInvalid, Cat("--", flag, " DIR is needed"));
 }
 
-Result<> CopyTree(const std::string& from, const std::string& to) {
-  std::error_code error;
-  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive, error);
-  if (error) return Fail(Code::kUnavailable, Cat("copy ", from, " to ", to, ": ", error.message()));
-  return {};
-}
-
 }  // namespace
 
 int RunBackup(const std::vector<std::string>& given) {
   std::vector<std::string> args = given;
   auto to = TakeDirectory(args, "to");
   if (!to) return ReportUsage(to.error());
-  const auto options = ParseOptions(args);
+  const auto options = ParseInstanceOptions(args);
   if (!options) return ReportUsage(options.error());
-  if (std::filesystem::exists(*to)) return Report(Error(Code::kInvalid, Cat(*to, " exists; a backup goes to a new directory")));
+  const std::string directory = std::filesystem::absolute(*to).lexically_normal().string();
+  std::string revision;
   if (RunningInstance(options->data_dir)) {
-    return Report(Error(Code::kAlreadyExists, "the appliance runs; stop it first (`skerry stop`; pods go on), back up, start it again"));
+    auto done = RequestBackup(*options, directory);
+    if (!done) return Report(done.error());
+    revision = std::move(*done);
+  } else {
+    store::Options so;
+    so.directory = options->data_dir + "/state";
+    std::error_code error;
+    if (!std::filesystem::exists(so.directory, error)) return Report(Error(Code::kNotFound, Cat(options->data_dir, " holds no state; start the appliance once or name another --data-dir")));
+    auto store = store::OpenRocksStore(so);
+    if (!store) return Report(store.error());
+    const auto done = WriteBackup(**store, options->data_dir, directory);
+    if (!done) return Report(done.error());
+    revision = std::to_string(*done);
   }
-  if (auto r = MakeDirectories(*to, 0700); !r) return Report(r.error());
-  store::Options so;
-  so.directory = options->data_dir + "/state";
-  auto store = store::OpenRocksStore(so);
-  if (!store) return Report(store.error());
-  if (auto r = (*store)->Checkpoint(*to + "/state"); !r) return Report(r.error());
-  if (auto r = CopyTree(options->data_dir + "/pki", *to + "/pki"); !r) return Report(r.error());
-  std::cout << "backed up " << options->data_dir << " at revision " << (*store)->current() << " to " << *to << "\n";
+  std::cout << "backed up " << options->data_dir << " at revision " << revision << " to " << directory << " (state and keys; images of the registry are not in it)\n";
   return kExitOk;
 }
 
@@ -61,7 +61,7 @@ int RunRestore(const std::vector<std::string>& given) {
   std::vector<std::string> args = given;
   auto from = TakeDirectory(args, "from");
   if (!from) return ReportUsage(from.error());
-  const auto options = ParseOptions(args);
+  const auto options = ParseInstanceOptions(args);
   if (!options) return ReportUsage(options.error());
   if (RunningInstance(options->data_dir)) return Report(Error(Code::kAlreadyExists, "the appliance runs; stop it first with `skerry stop`"));
   if (!std::filesystem::exists(*from + "/state")) return Report(Error(Code::kNotFound, Cat(*from, " holds no backup (no \"state\" in it)")));

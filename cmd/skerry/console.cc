@@ -69,7 +69,7 @@ int ReportDoor(const Error& error) {
 std::string LoginLink(const std::string& server, const std::string& code) { return Cat(server, "/console/#k=", code); }
 
 int RunConsole(const std::vector<std::string>& args) {
-  const auto options = ParseOptions(args);
+  const auto options = ParseInstanceOptions(args);
   if (!options) return ReportUsage(options.error());
   const auto door = FindDoor(*options);
   if (!door) return ReportDoor(door.error());
@@ -81,7 +81,7 @@ int RunConsole(const std::vector<std::string>& args) {
 }
 
 int RunToken(const std::vector<std::string>& args) {
-  const auto options = ParseOptions(args);
+  const auto options = ParseInstanceOptions(args);
   if (!options) return ReportUsage(options.error());
   const auto door = FindDoor(*options);
   if (!door) return ReportDoor(door.error());

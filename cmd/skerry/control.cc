@@ -20,7 +20,7 @@ int RunVersion(const std::vector<std::string>&) {
 }
 
 int RunStop(const std::vector<std::string>& args) {
-  const auto options = ParseOptions(args);
+  const auto options = ParseInstanceOptions(args);
   if (!options) return ReportUsage(options.error());
   const auto pid = RunningInstance(options->data_dir);
   if (!pid) {
@@ -34,7 +34,7 @@ int RunStop(const std::vector<std::string>& args) {
 }
 
 int RunStatus(const std::vector<std::string>& args) {
-  const auto options = ParseOptions(args);
+  const auto options = ParseInstanceOptions(args);
   if (!options) return ReportUsage(options.error());
   const auto pid = RunningInstance(options->data_dir);
   if (!pid) {
@@ -49,7 +49,7 @@ int RunStatus(const std::vector<std::string>& args) {
 }
 
 int RunKubeconfig(const std::vector<std::string>& args) {
-  const auto options = ParseOptions(args);
+  const auto options = ParseInstanceOptions(args);
   if (!options) return ReportUsage(options.error());
   auto text = ReadFile(options->data_dir + "/kubeconfig", 1 << 20);
   if (!text) return Report(Error(text.error().code(), Cat("no kubeconfig in ", options->data_dir, ": start the appliance once (", text.error().message(), ")")));

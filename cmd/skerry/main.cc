@@ -38,7 +38,7 @@ constexpr Verb kVerbs[] = {
     {"kubeconfig", RunKubeconfig, "print the administrator's kubeconfig"},
     {"console", RunConsole, "print a link that logs in to the console, once"},
     {"token", RunToken, "print an administrator's token for the console, kubectl --token or curl; valid for 12 hours"},
-    {"backup", RunBackup, "copy the state of a stopped appliance"},
+    {"backup", RunBackup, "copy state and keys to a new directory; the appliance may run"},
     {"restore", RunRestore, "put a copy back"},
     {"uninstall", RunUninstall, "remove every trace from this machine"},
     {"version", RunVersion, "print the version"},

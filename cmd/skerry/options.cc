@@ -4,6 +4,7 @@
 
 #include "core/base/files.h"
 #include "core/base/strings.h"
+#include "core/netlink/address.h"
 #include "core/text/yaml.h"
 
 namespace skerry::cmd {
@@ -53,6 +54,22 @@ Result<> OneOf(std::string_view flag, const std::string& value, std::string_view
     if (a == value) return {};
   }
   return Fail(Code::kInvalid, Cat("--", flag, "=", value, ": expected one of ", allowed));
+}
+
+Result<netlink::Ipv4Range> Range(std::string_view flag, const std::string& value, int longest) {
+  const auto range = netlink::Ipv4Range::Parse(value);
+  if (!range || range->prefix > static_cast<unsigned>(longest)) return Fail(Code::kInvalid, Cat("--", flag, "=", value, ": expected an IPv4 range of at most /", longest, " such as 10.42.0.0/16"));
+  return *range;
+}
+
+Result<> CheckNetwork(const Options& o) {
+  TRY(const auto pods, Range("cluster-cidr", o.cluster_cidr, 30));
+  TRY(const auto services, Range("service-cidr", o.service_cidr, 27));
+  if (pods.Contains(services.base) || services.Contains(pods.base)) {
+    return Fail(Code::kInvalid, Cat("--cluster-cidr=", o.cluster_cidr, " and --service-cidr=", o.service_cidr, " overlap"));
+  }
+  if (!o.node_ip.empty() && !netlink::Ipv4::Parse(o.node_ip)) return Fail(Code::kInvalid, Cat("--node-ip=", o.node_ip, ": expected an IPv4 address"));
+  return {};
 }
 
 struct Assignment {
@@ -112,11 +129,29 @@ std::string HostName() {
   return name.empty() ? "localhost" : name;
 }
 
-}  // namespace
+std::string RememberedPath(const Options& o) { return o.data_dir + "/options"; }
 
-Result<Options> ParseOptions(const std::vector<std::string>& args) {
+Result<> MakeAbsolute(std::string* directory) {
+  if (directory->empty()) return Fail(Code::kInvalid, "--data-dir needs a directory");
+  if (directory->front() == '/') return {};
+  char cwd[4096];
+  if (!::getcwd(cwd, sizeof cwd)) return Fail(Code::kInvalid, "--data-dir: the current directory is gone; give an absolute path");
+  *directory = std::string(cwd) + "/" + *directory;
+  return {};
+}
+
+enum class Before : bool { kNothing, kRemembered };
+
+Result<Options> Parse(const std::vector<std::string>& args, Before before) {
   Options o;
   TRY(const std::vector<Assignment> given, ReadFlags(args, &o.help));
+  if (before == Before::kRemembered) {
+    for (const Assignment& a : given) {
+      if (a.flag->field == &Options::data_dir) o.data_dir = a.value;
+    }
+    TRY_VOID(MakeAbsolute(&o.data_dir));
+    TRY_VOID(ReadConfiguration(RememberedPath(o), false, &o));
+  }
   bool named = false;
   for (const Assignment& a : given) {
     if (a.flag->field == &Options::config) {
@@ -130,17 +165,26 @@ Result<Options> ParseOptions(const std::vector<std::string>& args) {
   TRY_VOID(OneOf("log-level", o.log_level, "debug|info|warn|error"));
   TRY_VOID(OneOf("log-format", o.log_format, "text|json"));
   if (const auto n = ParseInt(o.hollow_nodes); !n || *n < 0 || *n > 5000) return Fail(Code::kInvalid, Cat("--hollow-nodes=", o.hollow_nodes, ": expected 0 to 5000"));
-  if (o.data_dir.empty()) return Fail(Code::kInvalid, "--data-dir needs a directory");
-  if (o.data_dir.front() != '/') {
-    char cwd[4096];
-    if (!::getcwd(cwd, sizeof cwd)) return Fail(Code::kInvalid, "--data-dir: the current directory is gone; give an absolute path");
-    o.data_dir = std::string(cwd) + "/" + o.data_dir;
-  }
+  TRY_VOID(CheckNetwork(o));
+  TRY_VOID(MakeAbsolute(&o.data_dir));
   if (o.node_name.empty()) o.node_name = HostName();
   const bool default_place = o.data_dir == "/var/lib/skerry";
   if (o.kubeconfig_out.empty()) o.kubeconfig_out = default_place ? "/etc/skerry/kubeconfig" : o.data_dir + "/kubeconfig";
   if (!default_place && o.run_dir == "/run/skerry") o.run_dir = o.data_dir + "/run";   // a second instance must not meet the first
   return o;
+}
+
+}  // namespace
+
+Result<Options> ParseOptions(const std::vector<std::string>& args) { return Parse(args, Before::kNothing); }
+Result<Options> ParseInstanceOptions(const std::vector<std::string>& args) { return Parse(args, Before::kRemembered); }
+
+Result<> RememberOptions(const Options& o) {
+  auto text = json::Value::Object();   // which is YAML
+  for (const Flag& f : StartFlags()) {
+    if (f.field != &Options::config && f.field != &Options::data_dir && !(o.*(f.field)).empty()) text.Set(f.name) = o.*(f.field);
+  }
+  return WriteFileDurably(RememberedPath(o), text.Dump() + "\n", 0600);
 }
 
 std::string StartHelp() {

@@ -56,6 +56,10 @@ const std::vector<Flag>& StartFlags();
 
 // Parses the arguments after the verb. Reads the configuration file first when it exists or was named. Errors: kInvalid, one line.
 Result<Options> ParseOptions(const std::vector<std::string>& args);
+// The same for verbs about an instance that was started before: what it was started with ("<data>/options") comes first, so that
+// `skerry uninstall --data-dir D` finds the ranges, sockets and names of that start.
+Result<Options> ParseInstanceOptions(const std::vector<std::string>& args);
+Result<> RememberOptions(const Options& options);
 std::string StartHelp();
 
 }  // namespace skerry::cmd

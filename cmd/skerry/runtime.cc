@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "core/base/strings.h"
 #include "core/container/docker/runtime.h"
 #include "core/container/oci/runtime.h"
 #include "core/process/cgroup.h"
@@ -39,8 +40,9 @@ Result<> RemoveAll(const Ctx& ctx, container::Runtime& runtime) {
 }  // namespace
 
 Result<std::unique_ptr<container::Runtime>> NewRuntime(const Options& options, const std::string& registry) {
-  if (WantsDocker(options)) return container::docker::Create(DockerOptions(options));
-  return container::oci::Create(OciOptions(options, registry));
+  auto made = WantsDocker(options) ? container::docker::Create(DockerOptions(options)) : container::oci::Create(OciOptions(options, registry));
+  if (made || made.error().code() == Code::kCorruption) return made;
+  return std::unexpected(Error(Code::kForbidden, Cat("no container runtime: ", made.error().message(), "; install crun and conmon, name a --docker-socket, or start with --runtime=none")));
 }
 
 Result<> UninstallRuntime(const Ctx& ctx, const Options& options) {

@@ -14,7 +14,7 @@
 namespace skerry::cmd {
 
 int RunUninstall(const std::vector<std::string>& args) {
-  const auto options = ParseOptions(args);
+  const auto options = ParseInstanceOptions(args);
   if (!options) return ReportUsage(options.error());
   if (const auto pid = RunningInstance(options->data_dir)) {
     ::kill(*pid, SIGTERM);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "cmd/skerry/admin.h"
 #include "cmd/skerry/data_plane.h"
 #include "cmd/skerry/instance.h"
 #include "cmd/skerry/pki.h"
@@ -101,11 +102,16 @@ class ApplianceImpl final : public Appliance {
   Result<> Run() {
     if (o_.node_ip.empty()) o_.node_ip = FindNodeIp();
     TRY_VOID(PrepareDirectories());
+    // Bound first: a taken port is told before anything is opened, and "any port" has its number when objects name it.
+    auto listener = net::Listener::Create(shards_, o_.listen);
+    if (!listener) return std::unexpected(PortError(std::move(listener).error(), "listen", o_.listen));
+    api_listener_ = std::move(*listener);
     TRY_VOID(StartStore());
     TRY_VOID(StartApi());
     TRY_VOID(StartControllers());
     TRY_VOID(StartRegistry());
     if (o_.runtime != "none") TRY_VOID(StartNode());
+    TRY(admin_, AdminServer::Start(o_, *store_, shards_, workers_, elastic_));
     return {};
   }
 
@@ -113,6 +119,7 @@ class ApplianceImpl final : public Appliance {
   Result<std::string> NewLoginCode() override { return api_->console_sessions().NewCode({"kubernetes-admin", "", {"system:masters", "system:authenticated"}, {}}); }
 
   void Stop() noexcept override {
+    if (admin_) admin_->Stop();
     if (server_) server_->Stop();
     if (registry_server_) registry_server_->Stop();
     if (agent_) agent_->Stop();
@@ -132,6 +139,7 @@ class ApplianceImpl final : public Appliance {
     clients_.clear();
     server_.reset();
     front_.reset();
+    admin_.reset();
     api_.reset();
     store_.reset();
     static_cast<void>(::unlink((o_.run_dir + "/api-address").c_str()));
@@ -145,8 +153,12 @@ class ApplianceImpl final : public Appliance {
       }
     }
     auto lock = InstanceLock::Acquire(o_.data_dir);
+    if (!lock && lock.error().code() == Code::kForbidden) {
+      return std::unexpected(Error(Code::kForbidden, Cat("cannot use ", o_.data_dir, ": ", lock.error().message(), "; choose another --data-dir or run as root")));
+    }
     if (!lock) return std::unexpected(std::move(lock).error());
     lock_.emplace(std::move(*lock));
+    TRY_VOID(RememberOptions(o_));
     TRY(pki_, LoadOrCreatePki(o_.data_dir + "/pki", ServerNames(o_, o_.node_ip), Clock::System().Now()));
     return {};
   }
@@ -169,13 +181,17 @@ class ApplianceImpl final : public Appliance {
     ao.service_cidr = o_.service_cidr;
     if (const auto age = text::ParseDuration(o_.history)) ao.history_age = std::chrono::duration_cast<std::chrono::seconds>(*age);
     ao.advertise_address = o_.node_ip;
-    const auto port = ParseInt(o_.listen.substr(o_.listen.rfind(':') + 1));
-    ao.port = static_cast<int>(port.value_or(6443));
+    ao.port = api_listener_->bound_port();
     ao.cluster_domain = o_.dns_domain;
     ao.issuer = "https://kubernetes.default.svc." + o_.dns_domain;
     ao.git_version = kKubernetesVersion;
     ao.service_account_key = pki_.service_account_key_pem;
     ao.client_ca = pki_.ca_pem;
+    ao.health = [this] {
+      std::vector<std::pair<std::string, Result<>>> checks;
+      checks.emplace_back("store", store_->Healthy());
+      return checks;
+    };
     ao.node = [this]() -> kube::NodeStreams* { return agent_.get(); };
     ao.admission = {Names(o_.enable_admission_plugins), Names(o_.disable_admission_plugins)};
     ao.authorization_modes = Names(o_.authorization_mode);
@@ -202,11 +218,8 @@ class ApplianceImpl final : public Appliance {
     server.handler = front_.get();
     server.workers = &workers_;
     server.elastic = &elastic_;
-    server.listen = o_.listen;
     server.tls = std::move(context);
-    auto bound = http::Server::Create(std::move(server));
-    if (!bound) return std::unexpected(PortError(std::move(bound).error(), "listen", o_.listen));
-    server_ = std::move(*bound);
+    TRY(server_, http::Server::Create(std::move(server), std::move(api_listener_)));
     addresses_.api = server_->address();
     const std::string kubeconfig = Kubeconfig(pki_, ReachableServer(addresses_.api));
     TRY_VOID(WriteFileDurably(o_.data_dir + "/kubeconfig", kubeconfig, 0600));
@@ -299,7 +312,7 @@ class ApplianceImpl final : public Appliance {
 
   Result<> StartNode() {
     TRY(runtime_, NewRuntime(o_, addresses_.registry));
-    clients_["router"] = api_->NewClient({"system:router", "", {"system:masters", "system:authenticated"}, {}}, "router");
+    clients_["router"] = api_->NewClient({"system:skerry-router", "", {"system:authenticated"}, {}}, "router");
     TRY(plane_, DataPlane::Start(ctx_, {o_, pki_, shards_, api_->informers(), *clients_["router"], *registry_}));
     addresses_.router_http = plane_->router_http();
     addresses_.router_https = plane_->router_https();
@@ -327,11 +340,13 @@ class ApplianceImpl final : public Appliance {
   net::Shards shards_;
   WorkerPool workers_{"api", 8, 1024};
   ElasticPool elastic_{"outside"};
+  std::unique_ptr<net::Listener> api_listener_;   // until the server has it
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<kube::Registry> registry_;
   std::unique_ptr<kube::ApiServer> api_;
   std::unique_ptr<http::Handler> front_;
   std::unique_ptr<http::Server> server_;
+  std::unique_ptr<AdminServer> admin_;
   std::map<std::string, std::unique_ptr<kube::Client>> clients_;
   std::map<std::string, std::unique_ptr<kube::EventRecorder>> recorders_;
   std::unique_ptr<kube::Manager> manager_;
