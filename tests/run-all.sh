@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every test, cheapest first. Each stage prints its time; the first failure ends the run.
-# LONG=1 adds slow cases, full counts, long fuzzing and the client libraries, which come from their registries.
+# LONG=1 adds slow cases, full counts and long fuzzing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 stage() {
@@ -28,7 +28,8 @@ stage "unit and API tests, a moment of fuzzing (asan, ubsan)" unit_tests asan '~
 stage "build (release)" make --no-print-directory build
 strip -o build/release/skerry.stripped build/release/skerry
 echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(stat -c %s build/release/skerry.stripped) bytes"
-tests=(tests/fault/test-store.sh tests/api/test-oracle.sh tests/e2e/test-sample.sh tests/ui/test-console.sh)
+tests=(tests/fault/test-store.sh tests/fault/test-pods.sh tests/fault/test-disk-full.sh tests/api/test-oracle.sh tests/e2e/test-bad-input.sh tests/e2e/test-probes.sh tests/e2e/test-sample.sh tests/e2e/test-sample-docker.sh
+  tests/ui/test-console.sh tests/compat/test-go.sh tests/compat/test-python.sh tests/compat/test-node.sh tests/compat/test-kubectl.sh)
 if [ -n "${LONG:-}" ]; then
   stage "slow unit tests" unit_tests asan '[slow]'
   stage "fuzzing" build/asan/skerry_fuzz all 200000 "${FUZZ_SEED:-$(date +%s)}"

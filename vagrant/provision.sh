@@ -26,6 +26,8 @@ command -v npm >/dev/null || wanted+=(npm)
 [ "$what" = run ] || command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)
 # kubernetes-client conflicts with a kubectl from elsewhere: whatever is on the PATH is used.
 command -v kubectl >/dev/null || wanted+=(kubernetes-client)
+# Builds a current kubectl and a client-go program; fetches a newer toolchain as a module when it needs one.
+command -v go >/dev/null || [ "$what" = run ] || wanted+=(golang-go)
 command -v docker >/dev/null && wanted=("${wanted[@]/docker.io/}")
 command -v dockerd >/dev/null || { [ "$what" = run ] || wanted+=(docker.io); }
 
@@ -51,3 +53,6 @@ else
   apt-get update -q >/dev/null
   apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null
 fi
+
+# Stock clients of other makers, from their registries.
+[ "$what" = run ] || "$(dirname "$0")/../tests/compat/clients.sh" kubectl-debian kubectl-current client-go probed python node

@@ -2,16 +2,19 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
+clients=$top/build/compat
 skerry=${SKERRY:-$top/build/release/skerry}
 work=$(mktemp -d)
-port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
 pid=
-start_server() {
+start_server() { # address: 127.0.0.1:0 at first, then the one it had
   : >"$work/log"
-  "$skerry" start --runtime=none --data-dir "$work/data" --listen "127.0.0.1:$port" >>"$work/log" 2>&1 &
+  "$skerry" start --runtime=none --data-dir "$work/data" --listen "$1" >>"$work/log" 2>&1 &
   pid=$!
-  for _ in $(seq 200); do
-    grep -q "is ready after" "$work/log" && return
+  for _ in $(seq 600); do
+    if grep -q "is ready after" "$work/log"; then
+      address=$(cat "$work/data/run/api-address")
+      return
+    fi
     kill -0 $pid 2>/dev/null || break
     sleep 0.05
   done
@@ -29,21 +32,30 @@ finish() {
   exit $code
 }
 trap finish EXIT
-need() { # tool: a missing one is a visible skip for users and a failure in CI
-  command -v "$1" >/dev/null && return
-  echo "SKIPPED: $1 is not installed"
-  [ "${CI:-}" != true ] || exit 1
-  exit 0
+prepare() { # client: one that cannot be had is a visible skip for users and a failure in CI
+  local code=0
+  "$here/clients.sh" "$1" || code=$?
+  [ $code != 77 ] || [ "${CI:-}" = true ] || exit 0
+  [ $code = 0 ] || exit 1
 }
-# Restarts the server each time the program writes a line to the file: for informers that must survive it.
-restart_on_request() {
-  local file=$1 program=$2
+# Runs a program with a kubeconfig and a file. When it writes to the file, the server is restarted at its address and FILE.done appears:
+# informers must survive that.
+run_with_restart() {
+  local program code=0
+  touch "$work/restart"
+  rm -f "$work/restart.done"
+  "${@//@KUBECONFIG@/$work/data/kubeconfig}" &
+  program=$!
   while kill -0 "$program" 2>/dev/null; do
-    if [ -s "$file" ]; then
-      : >"$file"
+    if [ -s "$work/restart" ]; then
+      : >"$work/restart"
       stop_server
-      start_server
+      start_server "$address"
+      touch "$work/restart.done"
     fi
-    sleep 0.1
+    sleep 0.05
   done
+  wait "$program" || code=$?
+  [ $code = 0 ] && [ ! -e "$work/restart.done" ] && { echo "the program never asked for a restart" >&2; code=1; }
+  return $code
 }

@@ -3,7 +3,7 @@
 hermetic() {
   [ -z "${SKERRY_E2E_INSIDE:-}" ] || return 0
   [ "$(id -u)" = 0 ] || { echo "end-to-end tests need root" >&2; exit 1; }
-  work=$(mktemp -d /tmp/skerry-e2e.XXXXXX)
+  work=$(mktemp -d "${TMPDIR:-/tmp}/skerry-e2e.XXXXXX")
   local code=0
   SKERRY_E2E_INSIDE=$work timeout --kill-after=10 "${E2E_SECONDS:-600}" unshare --net --mount --pid --fork --kill-child --mount-proc "$@" || code=$?
   if [ $code = 0 ]; then rm -rf "$work"; else echo "left for inspection: $work" >&2; fi
@@ -22,6 +22,17 @@ set_up_host() {
   ip addr add 192.0.2.10/24 dev uplink
   ip link set uplink up
   ip route add default via 192.0.2.1
+}
+
+# An engine of our own: no other container is met, and it goes with the process namespace.
+runtime=${RUNTIME:-oci}
+docker_socket=
+start_dockerd() {
+  command -v dockerd >/dev/null || { echo "SKIPPED: dockerd is not installed"; [ "${CI:-}" != true ] || exit 1; exit 0; }
+  docker_socket=$work/docker.sock
+  export DOCKER_HOST=unix://$docker_socket
+  dockerd -H "$DOCKER_HOST" -p "$work/dockerd.pid" --data-root "$work/docker" --exec-root "$work/docker-exec" >"$work/dockerd.log" 2>&1 </dev/null &
+  await 60 docker version
 }
 
 step() { echo "-- $*"; }
@@ -49,7 +60,7 @@ contains() { grep -qF -- "$2" <<<"$3" || fail "$1: \"$2\" is not in: $3"; }
 start_appliance() {
   : >"$work/log"   # before anything looks for the line of readiness: that of an earlier start must not be found
   setsid "$skerry" start --data-dir "$work/data" --listen 127.0.0.1:6443 --registry-listen 127.0.0.1:5000 --router-http 127.0.0.1:80 \
-    --router-https 127.0.0.1:443 "$@" >"$work/log" 2>&1 </dev/null &
+    --router-https 127.0.0.1:443 --runtime "$runtime" --docker-socket "$docker_socket" "$@" >"$work/log" 2>&1 </dev/null &
   appliance=$!
   await 60 ready_or_dead
   kill -0 "$appliance" 2>/dev/null || fail "the appliance did not start"

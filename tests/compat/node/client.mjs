@@ -1,6 +1,6 @@
 // Create, list, watch, patch, delete and an informer that survives a restart of the server, with @kubernetes/client-node.
 import * as k8s from '@kubernetes/client-node';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import assert from 'node:assert/strict';
 
 const [kubeconfig, restartRequest] = process.argv.slice(2);
@@ -9,14 +9,14 @@ kc.loadFromFile(kubeconfig);
 const core = kc.makeApiClient(k8s.CoreV1Api);
 const namespace = 'compat-node';
 const until = async (condition, what) => {
-  const end = Date.now() + 20000;
+  const end = Date.now() + 60000;
   while (!condition()) {
     if (Date.now() > end) throw new Error('not in time: ' + what);
     await new Promise((r) => setTimeout(r, 20));
   }
 };
 const retry = async (f) => {
-  const end = Date.now() + 20000;
+  const end = Date.now() + 60000;
   for (;;) {
     try { return await f(); } catch (e) { if (Date.now() > end) throw e; await new Promise((r) => setTimeout(r, 50)); }
   }
@@ -42,7 +42,7 @@ informer.on('error', () => { if (!stopping) setTimeout(() => informer.start().ca
 await informer.start();
 await until(() => seen.has('a'), 'the first list');
 writeFileSync(restartRequest, 'restart\n');
-await new Promise((r) => setTimeout(r, 300));
+await until(() => existsSync(restartRequest + '.done'), 'the restart');
 await retry(() => core.createNamespacedConfigMap({ namespace, body: { metadata: { name: 'after' }, data: { k: 'v' } } }));
 await until(() => seen.get('after')?.k === 'v', 'a change after the restart');
 await retry(() => core.deleteNamespacedConfigMap({ name: 'after', namespace }));

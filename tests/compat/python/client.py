@@ -1,5 +1,5 @@
 """Create, list, watch, patch, delete and a watch that goes on after the server restarted, with the client library from PyPI."""
-import sys, threading, time
+import os, sys, threading, time
 
 from kubernetes import client, config, watch
 from kubernetes.client.rest import ApiException
@@ -65,7 +65,7 @@ def inform():
 thread = threading.Thread(target=inform, daemon=True)
 thread.start()
 def until(condition, what):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         if time.monotonic() > end:
             raise SystemExit("not in time: " + what)
@@ -81,7 +81,7 @@ def retry(f):
             time.sleep(0.05)
 until(lambda: "a" in seen, "the first list")
 open(restart_request, "w").write("restart\n")
-time.sleep(0.3)
+until(lambda: os.path.exists(restart_request + ".done"), "the restart")
 retry(lambda: core.create_namespaced_config_map(ns, client.V1ConfigMap(metadata=client.V1ObjectMeta(name="after"), data={"k": "v"})))
 until(lambda: seen.get("after") == {"k": "v"}, "a change after the restart")
 retry(lambda: core.delete_namespaced_config_map("after", ns))
