@@ -73,7 +73,7 @@ TEST_CASE("a pool file cut at any byte opens with the leases of its whole lines"
   {
     auto pool = AddressPool::Open(path, kRange, "boot");
     REQUIRE(pool);
-    for (const char* id : {"a", "b", "c"}) REQUIRE(pool->Acquire(id, kPorts));
+    for (const char* id : {"a", "b", "c"}) REQUIRE(pool->Acquire(id, {{Protocol::kTcp, static_cast<std::uint16_t>(id[0]), 8080, {}}}));
     REQUIRE(pool->Release("b"));
   }
   const std::string text = *ReadFile(path);

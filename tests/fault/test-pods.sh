@@ -3,7 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/e2e/lib.sh
-export SKERRY=${SKERRY:-$PWD/build/dev/skerry}   # fault points are compiled out of releases
+# Fault points are compiled out of releases.
+[ -n "${SKERRY:-}" ] || for preset in dev asan; do [ ! -x build/$preset/skerry ] || export SKERRY=$PWD/build/$preset/skerry; done
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0   # leaks are looked for where processes end by themselves
 hermetic bash "$0" "$@"
 set_up_host
 start=(node.start.after_volumes oci.sandbox.after_cgroup oci.sandbox.after_namespaces podnet.attach.after_lease podnet.attach.after_link
