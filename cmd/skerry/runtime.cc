@@ -41,8 +41,14 @@ Result<> RemoveAll(const Ctx& ctx, container::Runtime& runtime) {
 
 Result<std::unique_ptr<container::Runtime>> NewRuntime(const Options& options, const std::string& registry) {
   auto made = WantsDocker(options) ? container::docker::Create(DockerOptions(options)) : container::oci::Create(OciOptions(options, registry));
-  if (made || made.error().code() == Code::kCorruption) return made;
-  return std::unexpected(Error(Code::kForbidden, Cat("no container runtime: ", made.error().message(), "; install crun and conmon, name a --docker-socket, or start with --runtime=none")));
+  if (made) return made;
+  return std::unexpected(RuntimeError(options, std::move(made).error()));
+}
+
+Error RuntimeError(const Options& options, Error e) {
+  if (e.code() == Code::kCorruption) return e;
+  const char* remedy = WantsDocker(options) ? "start the engine or name its socket with --docker-socket" : "install crun and conmon, name a --docker-socket, or start with --runtime=none";
+  return Error(Code::kForbidden, Cat("no container runtime: ", e.message(), "; ", remedy));
 }
 
 Result<> UninstallRuntime(const Ctx& ctx, const Options& options) {

@@ -329,7 +329,9 @@ class ApplianceImpl final : public Appliance {
     const kube::User node{"system:node:" + o_.node_name, "", {"system:nodes", "system:authenticated"}, {}};
     clients_["node"] = api_->NewClient(node, "kubelet");
     agent_ = std::make_unique<kube::node::Agent>(api_->informers(), *clients_["node"], *runtime_, *pod_network_, Clock::System(), std::move(ao));
-    return agent_->Start(ctx_);
+    auto started = agent_->Start(ctx_);
+    if (!started) return std::unexpected(RuntimeError(o_, std::move(started).error()));
+    return {};
   }
 
   Options o_;
