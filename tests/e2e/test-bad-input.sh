@@ -45,8 +45,11 @@ mkdir "$work/readonly"
 mount -t tmpfs -o ro none "$work/readonly"
 refused "a read-only file system" 6 "choose another --data-dir" "$skerry" start --data-dir "$work/readonly/data" "${control_plane[@]}"
 umount "$work/readonly"
-PATH=$work/empty start "no container runtime" 6 "neither crun nor runc" --runtime=oci
-start "no engine" 6 "docker.sock" --runtime=docker --docker-socket="$work/docker.sock"
+programs=$(command -v crun runc)
+for program in $programs; do mount --bind /dev/null "$program"; done   # in this namespace alone
+start "no container runtime" 6 "neither crun nor runc" --runtime=oci
+umount $programs
+start "no engine" 6 "name its socket with --docker-socket" --runtime=docker --docker-socket="$work/docker.sock"
 refused "no network administration" 6 "network" setpriv --bounding-set -net_admin --inh-caps -net_admin "$skerry" start --data-dir "$data"
 
 step "ports and directories in use"

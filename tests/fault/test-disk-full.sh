@@ -43,6 +43,7 @@ for i in 1 2 3 4 5; do kubectl delete configmap "before-$i" --timeout=20s >/dev/
 contains "what was deleted" NotFound "$(kubectl get configmap before-5 2>&1 || true)"
 equal "liveness" 200 "$(ask -o /dev/null -w '%{http_code}' https://127.0.0.1:6443/livez)"
 equal "readiness" 500 "$(ask -o /dev/null -w '%{http_code}' https://127.0.0.1:6443/readyz)"
+cat /dev/zero >>"$work/data/filler" 2>/dev/null || true   # deletions made some room
 ! skopeo copy -q --dest-tls-verify=false "oci:$work/hello:hello:1" docker://127.0.0.1:5000/hello:1 2>"$work/push" || fail "a push was accepted on a full disk"
 kill -0 "$appliance" || fail "the appliance is gone"
 

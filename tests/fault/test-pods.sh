@@ -69,13 +69,13 @@ for point in "${start[@]}" "${stop[@]}"; do
   fi
   stop_appliance
   SKERRY_FAULT_POINT=$point start_appliance
+  disown   # its end is no news
   if [ $stopping = yes ]; then
     kubectl delete pod $pod --wait=false >/dev/null || true
   else
     create_pod $pod || true   # it may die before it answers
   fi
   await 60 gone "$appliance"
-  { wait "$appliance" && fail "$point: the appliance ended by itself"; } 2>/dev/null
   start_appliance
   if [ $stopping = no ]; then
     kubectl get pod $pod >/dev/null 2>&1 || create_pod $pod
