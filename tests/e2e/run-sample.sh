@@ -47,6 +47,7 @@ case $answer in
 esac
 echo "start to answered request: $(((end - begin) / 1000000)) ms"
 echo
-echo "  http://hello.apps.localhost$([ "$port" = 80 ] || echo ":$port")/"
+echo "  http://hello.apps.localhost$([ "$port" = 80 ] || echo ":$port")/   (Ingress)"
+echo "  https://hello-route.apps.localhost$([ "${HTTPS:-:443}" = :443 ] || [ "${HTTPS##*:}" = 443 ] || echo ":${HTTPS##*:}")/   (Route)"
 # A link that logs in is for a person, not for a log.
 [ ! -t 1 ] || echo "  $("$skerry" console --data-dir "$data")   (the console; this link opens once)"

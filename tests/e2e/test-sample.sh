@@ -38,6 +38,10 @@ host_state >"$work/before"
 step "the sample answers"
 SKERRY=$skerry DATA_DIR=$work/data LISTEN=127.0.0.1:6443 REGISTRY=127.0.0.1:5000 HTTP=127.0.0.1:80 HTTPS=127.0.0.1:443 LOG=$work/log RUNTIME=$runtime DOCKER_SOCKET=$docker_socket tests/e2e/run-sample.sh
 answers || fail "no answer"
+kubectl config view --raw -o jsonpath='{.clusters[0].cluster.certificate-authority-data}' | base64 -d >"$work/ca.pem"
+route() { curl -s --max-time 5 --cacert "$work/ca.pem" --resolve hello-route.apps.localhost:443:127.0.0.1 --resolve hello-route.apps.localhost:80:127.0.0.1 "$1://hello-route.apps.localhost/" | grep -q '^hello from hello-'; }
+await 10 route https
+await 10 route http
 remember_uids
 
 step "three replicas share the requests"
