@@ -133,7 +133,11 @@ class DataPlaneImpl final : public DataPlane {
 
 Result<std::unique_ptr<DataPlane>> DataPlane::Start(const Ctx& ctx, const DataPlaneInputs& in) {
   auto plane = std::make_unique<DataPlaneImpl>();
-  TRY_VOID(plane->Run(ctx, in));
+  if (auto running = plane->Run(ctx, in); !running) {
+    Error e = std::move(running).error();
+    if (e.code() != Code::kForbidden && e.code() != Code::kUnsupported) return std::unexpected(std::move(e));
+    return std::unexpected(Error(Code::kForbidden, Cat("the pod network cannot be set up: ", e.message(), "; it needs root with CAP_NET_ADMIN and a kernel with veth and nf_tables, or start with --runtime=none")));
+  }
   return std::unique_ptr<DataPlane>(std::move(plane));
 }
 

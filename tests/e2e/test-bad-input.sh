@@ -50,7 +50,7 @@ for program in $programs; do mount --bind /dev/null "$program"; done   # in this
 start "no container runtime" 6 "neither crun nor runc" --runtime=oci
 umount $programs
 start "no engine" 6 "name its socket with --docker-socket" --runtime=docker --docker-socket="$work/docker.sock"
-refused "no network administration" 6 "network" setpriv --bounding-set -net_admin --inh-caps -net_admin "$skerry" start --data-dir "$data"
+refused "no network administration" 6 "CAP_NET_ADMIN" setpriv --bounding-set -net_admin --inh-caps -net_admin "$skerry" start --data-dir "$data"
 
 step "ports and directories in use"
 start_appliance "${control_plane[@]}" --registry-listen none
