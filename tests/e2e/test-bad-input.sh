@@ -82,7 +82,7 @@ asked "a duplicate field" 400 'duplicate field \"data.a\"' "${json[@]}" -d '{"ki
 asked "an unknown media type" 415 '"reason": "UnsupportedMediaType"' -H 'Content-Type: text/html' -d x "$maps"
 head -c 4000000 /dev/zero | tr '\0' ' ' >"$work/long"
 asked "an oversized body" 413 '"reason": "RequestEntityTooLarge"' "${json[@]}" --data-binary "@$work/long" "$maps"
-asked "an oversized header" 431 "" -H "X-Long: $(head -c 100000 "$work/long" | tr ' ' a)" "$maps"
+asked "an oversized header" 431 "" --http1.1 -H "X-Long: $(head -c 100000 "$work/long" | tr ' ' a)" "$maps"
 asked "a path that leads nowhere" 404 "404 page not found" https://127.0.0.1:6443/nowhere
 equal "what was there" b "$(kubectl get configmap kept -o jsonpath='{.data.a}')"
 "$skerry" stop --data-dir "$data" >/dev/null
