@@ -21,10 +21,13 @@ unit_tests() { # preset, tests...: a hang is a failure with a name
 }
 # A finding of a sanitizer ends the program. Leaks are findings; only libraries that never return what they keep are excepted.
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1 UBSAN_OPTIONS=print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+# (The pool that resolves names lives as long as the process.)
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0
 stage "layer lint" make --no-print-directory lint
 stage "build (asan)" make --no-print-directory asan
 stage "unit and API tests, a moment of fuzzing (asan, ubsan)" unit_tests asan '~[slow]~[.]'
+stage "build (tsan: store, cache, net, http, controller)" make --no-print-directory tsan
+stage "unit tests (tsan)" unit_tests tsan '~[slow]~[.]'
 stage "build (release)" make --no-print-directory build
 strip -o build/release/skerry.stripped build/release/skerry
 echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(stat -c %s build/release/skerry.stripped) bytes"
