@@ -2,6 +2,7 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/descriptions.h"
 #include "embedded-kube-shim/api/openapi_paths.h"
 
 namespace skerry::kube::openapi {
@@ -101,12 +102,13 @@ class Writer {
 
   Value Struct(SchemaPtr schema) {
     Value out = Typed("object");
+    if (const auto text = DescriptionOf(schema->name, ""); !text.empty()) out.Set("description") = Value(text);
     Value required;
     if (!schema->fields.empty()) {
       Value& properties = out.Set("properties");
       properties = Value::Object();
       for (const auto& field : schema->fields) {
-        properties.Set(field.name) = Property(field);
+        properties.Set(field.name) = Property(schema->name, field);
         if (field.required) required.Append(Value(field.name));
       }
     }
@@ -124,9 +126,10 @@ class Writer {
     return out;
   }
 
-  Value Property(const Field& field) {
+  Value Property(std::string_view owner, const Field& field) {
     Value node = Node(field.type);
     Value extensions = Value::Object();
+    if (const auto text = DescriptionOf(owner, field.name); !text.empty()) extensions.Set("description") = Value(text);
     const SchemaPtr type = field.type;
     if (type->type == Type::kList && type->name.empty()) {
       if (!type->list_map_keys.empty()) {
@@ -220,6 +223,16 @@ Value CustomDefinition(const ResourceDef& def, const Version& version, std::stri
     refs.insert(Cat(kMeta, name));
     return Reference(Cat(kMeta, name), flavor);
   };
+  const auto described = [&](Value node, std::string_view field) {
+    Value out = std::move(node);
+    if (flavor == Flavor::kV3 && out.Find("$ref")) {   // nothing may stand beside a reference
+      Value wrapped = Value::Object();
+      wrapped.Set("allOf").Append(std::move(out));
+      out = std::move(wrapped);
+    }
+    out.Set("description") = Value(DescriptionOf("", field));
+    return out;
+  };
   if (suffix == "List") {
     Value out = Typed("object");
     Value& properties = out.Set("properties");
@@ -242,9 +255,9 @@ Value CustomDefinition(const ResourceDef& def, const Version& version, std::stri
   if (!open && out.Find("type")) {
     Value& properties = out.Set("properties");
     if (!properties.is_object()) properties = Value::Object();
-    properties.Set("apiVersion") = Typed("string");
-    properties.Set("kind") = Typed("string");
-    properties.Set("metadata") = refer("ObjectMeta");
+    properties.Set("apiVersion") = described(Typed("string"), "apiVersion");
+    properties.Set("kind") = described(Typed("string"), "kind");
+    properties.Set("metadata") = described(refer("ObjectMeta"), "metadata");
   }
   AddGvk(out, def, version, def.kind);
   return out;

@@ -6,6 +6,7 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/descriptions.h"
 
 using namespace skerry;
 using namespace skerry::kube;
@@ -141,4 +142,16 @@ TEST_CASE("the protobuf document starts as gnostic's does", "[openapi]") {
   const std::string bytes = OpenApiV2Protobuf(*registry);
   // swagger = 1 "2.0", info = 2 {title = 1 "Kubernetes", version = 2 "unversioned"}, paths = 8
   CHECK(bytes.substr(0, 33) == std::string("\x0a\x03" "2.0\x12\x19\x0a\x0a" "Kubernetes\x12\x0b" "unversioned\x42", 33));
+}
+
+TEST_CASE("every described field exists, and what everybody asks about is described") {
+  for (const auto& [definition, field] : openapi::DescribedFields()) {
+    INFO(definition << " " << field);
+    const SchemaPtr schema = FindBuiltinSchema(definition);
+    REQUIRE(schema);
+    CHECK((field.empty() || schema->Find(field) != nullptr));
+  }
+  CHECK(!openapi::DescriptionOf("io.k8s.api.core.v1.PodSpec", "containers").empty());
+  CHECK(openapi::DescriptionOf("io.k8s.api.core.v1.PodSpec", "apiVersion") == openapi::DescriptionOf("", "apiVersion"));
+  CHECK(openapi::DescriptionOf("io.k8s.api.core.v1.PodSpec", "nope").empty());
 }
