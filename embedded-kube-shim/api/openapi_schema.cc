@@ -179,6 +179,8 @@ Value ToV2(const Value& node) {
     if (key == "oneOf" || key == "anyOf" || key == "allOf" || key == "not" || key == "nullable" || key == "default") continue;
     if ((open || nullable) && (key == "properties" || key == "items")) continue;
     if ((nullable || any_scalar) && key == "type") continue;
+    // kubectl cannot read an open object with a type, nor an array without items.
+    if (key == "type" && ((open && member.value.Str() == "object") || (member.value.Str() == "array" && (open || !node.Find("items"))))) continue;
     if (key == "properties") {
       Value& properties = out.Set(key);
       properties = Value::Object();
@@ -250,8 +252,8 @@ Value CustomDefinition(const ResourceDef& def, const Version& version, std::stri
   static const Value kNone;
   const Value& written = version.schema && version.schema->openapi ? *version.schema->openapi : kNone;
   Value out = flavor == Flavor::kV2 ? ToV2(written) : written.Clone();
-  if (!out.is_object()) out = Typed("object");
   const bool open = written["x-kubernetes-preserve-unknown-fields"].Bool() && flavor == Flavor::kV2;
+  if (open || !out.is_object()) out = Typed("object");   // anything said beside it would be taken for all there is
   if (!open && out.Find("type")) {
     Value& properties = out.Set("properties");
     if (!properties.is_object()) properties = Value::Object();
