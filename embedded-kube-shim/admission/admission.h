@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,6 +44,7 @@ struct AdmissionRequest {
   bool dry_run = false;
   std::vector<std::string>& warnings;
   store::Batch& batch;                   // expectations and further writes that must commit with this one (quota)
+  std::map<std::string, std::string>* audit = nullptr;   // annotations for the audit log; may be null
 };
 
 class AdmissionPlugin {
@@ -73,6 +75,8 @@ std::unique_ptr<AdmissionPlugin> NewDefaultIngressClass();
 std::unique_ptr<AdmissionPlugin> NewStorageObjectInUse();
 std::unique_ptr<AdmissionPlugin> NewTaintNewNodes();
 std::unique_ptr<AdmissionPlugin> NewRbacEscalation();
+std::unique_ptr<AdmissionPlugin> NewMutatingAdmissionPolicy();
+std::unique_ptr<AdmissionPlugin> NewValidatingAdmissionPolicy();
 std::unique_ptr<AdmissionPlugin> NewClaimResize();
 std::unique_ptr<AdmissionPlugin> NewLimitRanger();
 std::unique_ptr<AdmissionPlugin> NewResourceQuota();

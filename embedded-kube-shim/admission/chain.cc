@@ -52,6 +52,8 @@ constexpr Row kRows[] = {
     {"DefaultIngressClass", true, NewDefaultIngressClass},
     {"DenyServiceExternalIPs", false, NewDenyServiceExternalIps},
     {"RBACEscalation", true, NewRbacEscalation},
+    {"MutatingAdmissionPolicy", true, NewMutatingAdmissionPolicy},
+    {"ValidatingAdmissionPolicy", true, NewValidatingAdmissionPolicy},
     {"ResourceQuota", true, NewResourceQuota},
     {"AlwaysDeny", false, NewAlwaysDeny},
 };

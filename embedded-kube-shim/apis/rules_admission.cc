@@ -2,8 +2,9 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
+#include "embedded-kube-shim/cel/policy.h"
 
-// Webhook configurations and admission policies. Expressions are compiled by the admission layer.
+// Webhook configurations and admission policies, their expressions included.
 namespace skerry::kube::rules {
 namespace {
 
@@ -102,11 +103,22 @@ void CheckFullyQualified(Run& run, const Node& at) {
   if (Split(name, '.').size() < 3) run.Invalid(at, "should be a domain with at least three segments separated by dots");
 }
 
-void CheckMatchConditions(Run& run, const Node& conditions) {
+using cel::PolicyCompiler;
+using cel::Yields;
+
+void CheckExpression(Run& run, const Node& at, const PolicyCompiler& compiler, Yields yields, PolicyCompiler::Authorizer authorizer = PolicyCompiler::Authorizer::kAllowed) {
+  const auto program = compiler.Compile(Trim(at->Str()), yields, authorizer);
+  if (!program) run.Invalid(at, std::string(program.error().message()));
+}
+
+void CheckMatchConditions(Run& run, const Node& conditions, const cel::PolicyFeatures& features) {
+  if (conditions.size() == 0) return;
+  const PolicyCompiler compiler(features);
   if (conditions.size() > 64) run.TooMany(conditions, 64);
   std::set<std::string> names;
   for (const Node& condition : conditions.Items()) {
     if (Trim(condition.Str("expression")).empty()) run.Required(condition["expression"]);
+    else CheckExpression(run, condition["expression"], compiler, Yields::kBool);
     const std::string name(condition.Str("name"));
     if (name.empty()) run.Required(condition["name"]);
     else {
@@ -148,7 +160,7 @@ void CheckWebhook(Run& run, const Node& webhook) {
   if (url->is_null() == service->is_null()) run.Required(client, "exactly one of url or service is required");
   else if (!url->is_null()) CheckWebhookUrl(run, url);
   else CheckWebhookService(run, service);
-  CheckMatchConditions(run, webhook["matchConditions"]);
+  CheckMatchConditions(run, webhook["matchConditions"], {});
 }
 
 void Webhooks(Run& run, const Node& webhooks) {
@@ -211,15 +223,19 @@ bool IsCelIdentifier(std::string_view text) {
   return format::CIdentifier(text).empty() && std::find(std::begin(kReserved), std::end(kReserved), text) == std::end(kReserved);
 }
 
-void CheckVariables(Run& run, const Node& variables) {
+void CheckVariables(Run& run, const Node& variables, PolicyCompiler& compiler) {
   for (const Node& variable : variables.Items()) {
     if (Trim(variable.Str("name")).empty()) run.Required(variable["name"], "name is not specified");
     else if (!IsCelIdentifier(variable.Str("name"))) run.Invalid(variable["name"], "must be a valid CEL identifier");
-    if (Trim(variable.Str("expression")).empty()) run.Required(variable["expression"], "expression is not specified");
+    if (Trim(variable.Str("expression")).empty()) {
+      run.Required(variable["expression"], "expression is not specified");
+    } else if (const auto program = compiler.AddVariable(std::string(variable.Str("name")), variable.Str("expression")); !program) {
+      run.Invalid(variable["expression"], std::string(program.error().message()));
+    }
   }
 }
 
-void CheckValidations(Run& run, const Node& spec) {
+void CheckValidations(Run& run, const Node& spec, const PolicyCompiler& compiler) {
   const Node validations = spec["validations"], annotations = spec["auditAnnotations"];
   if (validations.size() == 0 && annotations.size() == 0) {
     constexpr const char* kText = "validations or auditAnnotations must contain at least one item";
@@ -228,8 +244,10 @@ void CheckValidations(Run& run, const Node& spec) {
   }
   for (const Node& validation : validations.Items()) {
     if (Trim(validation.Str("expression")).empty()) run.Required(validation["expression"], "expression is not specified");
+    else CheckExpression(run, validation["expression"], compiler, Yields::kBool);
     const Node message_expression = validation["messageExpression"], message = validation["message"];
     if (!message_expression->Str().empty() && Trim(message_expression->Str()).empty()) run.Invalid(message_expression, "must be non-empty if specified");
+    else if (!message_expression->Str().empty()) CheckExpression(run, message_expression, compiler, Yields::kString, PolicyCompiler::Authorizer::kUnknown);
     const std::string_view text = Trim(message->Str());
     if (!message->Str().empty() && text.empty()) run.Invalid(message, "must be non-empty if specified");
     else if (text.find_first_of("\n\r") != text.npos) run.Invalid(message, "must not contain line breaks");
@@ -246,6 +264,7 @@ void CheckValidations(Run& run, const Node& spec) {
     const std::string_view expression = Trim(annotation.Str("valueExpression"));
     if (expression.empty()) run.Required(annotation["valueExpression"], "valueExpression is not specified");
     else if (expression.size() > 5120) run.Required(annotation["valueExpression"], "must not exceed 5120 bytes in length");
+    else CheckExpression(run, annotation["valueExpression"], compiler, Yields::kStringOrNull);
     if (!keys.insert(key).second) run.Duplicate(annotation["key"]);
   }
 }
@@ -257,7 +276,7 @@ void CheckNoDelete(Run& run, const Node& rules) {
         run.Add(FieldErrorType::kNotSupported, rules.path + ".operations", Quote(operation.Str()), "supported values: \"*\", \"CONNECT\", \"CREATE\", \"UPDATE\"");
 }
 
-void CheckMutations(Run& run, const Node& spec) {
+void CheckMutations(Run& run, const Node& spec, const PolicyCompiler& compiler) {
   const Node mutations = spec["mutations"];
   if (mutations.size() == 0) run.Required(mutations, "mutations must contain at least one item");
   for (const Node& mutation : mutations.Items()) {
@@ -267,10 +286,12 @@ void CheckMutations(Run& run, const Node& spec) {
     else if (type == "JSONPatch") {
       if (patch->is_null()) run.Required(patch, "must be specified when patchType is JSONPatch");
       else if (Trim(patch.Str("expression")).empty()) run.Required(patch["expression"]);
+      else CheckExpression(run, patch["expression"], compiler, Yields::kPatches);
       if (!apply->is_null()) run.Invalid(apply, "\"{applyConfiguration}\"", "must not be specified when patchType is JSONPatch");
     } else if (type == "ApplyConfiguration") {
       if (apply->is_null()) run.Required(apply, "must be specified when patchType is ApplyConfiguration");
       else if (Trim(apply.Str("expression")).empty()) run.Required(apply["expression"]);
+      else CheckExpression(run, apply["expression"], compiler, Yields::kObject);
       if (!patch->is_null()) run.Invalid(patch, "\"{jsonPatch}\"", "must not be specified when patchType is ApplyConfiguration");
     } else {
       run.NotSupported(mutation["patchType"], {"ApplyConfiguration", "JSONPatch"});
@@ -293,10 +314,12 @@ void AdmissionPolicy(Run& run, const Node& spec) {
     if (match["resourceRules"].size() == 0) run.Required(match["resourceRules"]);
     else if (mutating) CheckNoDelete(run, match["resourceRules"]);
   }
-  CheckMatchConditions(run, spec["matchConditions"]);
-  CheckVariables(run, spec["variables"]);
-  if (mutating) CheckMutations(run, spec);
-  else CheckValidations(run, spec);
+  const cel::PolicyFeatures features{.params = !spec["paramKind"]->is_null(), .mutation = mutating};
+  CheckMatchConditions(run, spec["matchConditions"], {.params = features.params});
+  PolicyCompiler compiler(features);
+  CheckVariables(run, spec["variables"], compiler);
+  if (mutating) CheckMutations(run, spec, compiler);
+  else CheckValidations(run, spec, compiler);
 }
 
 void CheckParamRef(Run& run, const Node& reference) {

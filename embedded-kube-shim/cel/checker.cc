@@ -478,7 +478,14 @@ int Env::Find(std::string_view name) const {
 
 DeclTypePtr Env::FindStruct(std::string_view name) const {
   const auto at = structs_.find(name);
-  return at == structs_.end() ? nullptr : at->second;
+  if (at != structs_.end()) return at->second;
+  const bool open = !open_struct_.empty() && (name == open_struct_ || name.starts_with(open_struct_ + "."));
+  if (!open) return nullptr;
+  auto type = std::make_shared<DeclType>();
+  type->kind = TypeKind::kObject;
+  type->name = name;
+  type->any_field = true;
+  return type;
 }
 
 bool Check(const Env& env, Expr& root, std::vector<SourceError>& errors) {

@@ -210,6 +210,11 @@ DeclTypePtr ObjectDecl(std::string name, std::vector<std::pair<std::string, Decl
   return type;
 }
 
+const DeclField& AnyField() {
+  static const DeclField field{{}, DynDecl(), false};
+  return field;
+}
+
 std::uint64_t MaxCardinality(std::int64_t min_size) { return static_cast<std::uint64_t>(kMaxRequestBytes / (min_size + 1)); }
 
 std::string EscapeName(std::string_view name) {

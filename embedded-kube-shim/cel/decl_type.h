@@ -14,6 +14,9 @@ namespace skerry::kube::cel {
 enum class TypeKind : std::uint8_t { kError, kDyn, kNull, kBool, kInt, kUint, kDouble, kString, kBytes, kDuration, kTimestamp, kList, kMap, kType, kOpaque, kObject, kParam };
 
 class DeclType;
+class Type;
+struct DeclField;
+const DeclField& AnyField();
 using DeclTypePtr = std::shared_ptr<const DeclType>;
 
 struct DeclField {
@@ -34,10 +37,13 @@ class DeclType {
   enum class List : std::uint8_t { kAtomic, kSet, kMap } list = List::kAtomic;
   std::vector<std::string> map_keys;                      // of list maps
   bool nullable = false, int_or_string = false;
+  std::shared_ptr<const Type> checked_type;         // not null: the type that checking found, instead of what is said here
+  bool any_field = false;                                 // of objects: every field exists and is dynamic
   enum class Text : std::uint8_t { kPlain, kByte, kDuration, kDate, kDateTime } text = Text::kPlain;
   const DeclField* FindField(std::string_view escaped) const {
     const auto at = fields.find(escaped);
-    return at == fields.end() ? nullptr : &at->second;
+    if (at != fields.end()) return &at->second;
+    return any_field ? &AnyField() : nullptr;
   }
 };
 

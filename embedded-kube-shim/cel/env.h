@@ -82,6 +82,9 @@ class Env {
   int Declare(std::string name, TypePtr type, DeclTypePtr decl = nullptr);
   // Allows T{field: value} for this object type (by its name) and, below it, for its object fields.
   void DeclareStruct(const DeclTypePtr& object);
+  // Allows NAME{…} and NAME.below{…} with any fields.
+  void DeclareOpenStruct(std::string name) { open_struct_ = std::move(name); }
+  void Replace(int index, TypePtr type) { variables_[static_cast<std::size_t>(index)].type = std::move(type); }
 
   const Library& library() const { return *library_; }
   const std::vector<Variable>& variables() const { return variables_; }
@@ -92,6 +95,7 @@ class Env {
   const Library* library_;
   std::vector<Variable> variables_;
   std::map<std::string, DeclTypePtr, std::less<>> structs_;
+  std::string open_struct_;
 };
 
 // Decides the type of every node and the candidates of every call. False when `errors` got entries.

@@ -107,6 +107,7 @@ TypePtr OpaqueType(std::string name) { return Make(TypeKind::kOpaque, std::move(
 
 TypePtr FromDecl(const DeclTypePtr& decl) {
   if (decl == nullptr) return Simple(TypeKind::kDyn);
+  if (decl->checked_type != nullptr) return decl->checked_type;
   if (decl->kind == TypeKind::kList) return ListOf(FromDecl(decl->element));
   if (decl->kind == TypeKind::kMap) return MapOf(FromDecl(decl->key), FromDecl(decl->element));
   if (decl->kind != TypeKind::kObject && decl->kind != TypeKind::kOpaque) return Simple(decl->kind);

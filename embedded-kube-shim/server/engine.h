@@ -75,6 +75,7 @@ class WriteOperation {
   bool resets_managed_fields = false;          // the body asks for managedFields to be forgotten
   std::vector<std::string> decode_warnings;   // of the body, sent before those of an attempt
   std::vector<std::string> warnings;
+  json::Value admission_options;               // CreateOptions, UpdateOptions, DeleteOptions as admission sees them
   std::shared_ptr<std::vector<std::string>> failed_warnings;   // when set: receives the warnings of a write that fails
   void KeepWarnings() {
     if (failed_warnings) *failed_warnings = warnings;

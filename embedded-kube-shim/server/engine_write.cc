@@ -94,9 +94,20 @@ Result<> PlaceInNamespace(const Target& target, json::Value& object) {
   return {};
 }
 
+// The query of the request as the object that its verb has for it.
+json::Value OptionsOf(const WriteOperation& op, Operation operation) {
+  auto out = json::Value::Object();
+  out.Set("kind") = operation == Operation::kCreate ? "CreateOptions" : operation == Operation::kDelete ? "DeleteOptions" : "UpdateOptions";
+  out.Set("apiVersion") = "meta.k8s.io/v1";
+  if (op.options.dry_run) out.Set("dryRun").Append("All");
+  if (!op.options.field_manager.empty() && operation != Operation::kDelete) out.Set("fieldManager") = op.options.field_manager;
+  return out;
+}
+
 AdmissionRequest AdmissionFor(WriteOperation& op, Operation operation, json::Value* object, const json::Value* old, store::Batch& batch) {
   const auto& target = op.target;
-  return AdmissionRequest{*target.def, target.version, target.subresource, target.ns, target.name, operation, object, old, nullptr, op.caller.user, op.options.dry_run, op.warnings, batch};
+  op.admission_options = OptionsOf(op, operation);
+  return AdmissionRequest{*target.def, target.version, target.subresource, target.ns, target.name, operation, object, old, &op.admission_options, op.caller.user, op.options.dry_run, op.warnings, batch};
 }
 
 Result<Attempt> Engine::PrepareCreate(const Ctx& ctx, WriteOperation& op, json::Value object) {
