@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "core/base/strings.h"
 #include "core/json/parse.h"
 #include "embedded-kube-shim/cel/functions.h"
 #include "embedded-kube-shim/cel/program.h"
@@ -118,6 +119,25 @@ TEST_CASE("what does not type-check is reported at its place in upstream's words
   }
   CHECK(Run("int('x') == 1").text == "program instantiation failed: type conversion error from 'string' to 'int'");
   CHECK(Run("self.name.find('[') == ''").text == "program instantiation failed: error parsing regexp: missing closing ]: `[`");
+}
+
+TEST_CASE("a text that is no expression is reported like the reference parser reports it", "[cel]") {
+  constexpr std::string_view kAny = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+  const std::pair<std::string_view, std::string> cases[] = {
+      {"self.", "1:6: Syntax error: no viable alternative at input '.'\n | self.\n | .....^"},
+      {"1 +", Cat("1:4: Syntax error: mismatched input '<EOF>' expecting ", kAny, "\n | 1 +\n | ...^")},
+      {"(1", "1:3: Syntax error: missing ')' at '<EOF>'\n | (1\n | ..^"},
+      {"[1, 2", "1:6: Syntax error: mismatched input '<EOF>' expecting {']', ','}\n | [1, 2\n | .....^"},
+      {"1 2", "1:3: Syntax error: extraneous input '2' expecting <EOF>\n | 1 2\n | ..^"},
+      {"{'a'}", "1:5: Syntax error: mismatched input '}' expecting ':'\n | {'a'}\n | ....^"},
+      {"1 = 2", "1:3: Syntax error: token recognition error at: '= '\n | 1 = 2\n | ..^\nERROR: <input>:1:5: Syntax error: extraneous input '2' expecting <EOF>\n | 1 = 2\n | ....^"},
+      {"", Cat("1:0: Syntax error: mismatched input '<EOF>' expecting ", kAny)},
+      {"for", "1:1: reserved identifier: for\n | for\n | ^"},
+  };
+  for (const auto& [source, report] : cases) {
+    CAPTURE(source);
+    CHECK(Run(source).text == Cat("compilation failed: ERROR: <input>:", report));
+  }
 }
 
 TEST_CASE("an evaluation beyond its cost limit is cancelled and no operator hides that", "[cel]") {

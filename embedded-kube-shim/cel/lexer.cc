@@ -155,18 +155,6 @@ class Scanner {
   std::string_view s_;
 };
 
-// What error messages show of a piece of source.
-std::string Shown(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\n') out += "\\n";
-    else if (c == '\r') out += "\\r";
-    else if (c == '\t') out += "\\t";
-    else out += c;
-  }
-  return out;
-}
-
 }  // namespace
 
 Lexed Lex(std::string_view source) {
@@ -197,7 +185,7 @@ Lexed Lex(std::string_view source) {
     }
     std::size_t end = scan.reached;
     if (end < source.size()) end += std::max<std::size_t>(1, json::Utf8Length(source.substr(end)));
-    out.errors.push_back({offset, Cat("Syntax error: token recognition error at: '", Shown(source.substr(i, end - i)), "'")});
+    out.errors.push_back({offset, Cat("Syntax error: token recognition error at: '", source.substr(i, end - i), "'")});
     advance(end);
   }
   out.tokens.push_back({Tok::kEof, "<EOF>", offset, source.size()});

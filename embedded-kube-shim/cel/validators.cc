@@ -50,8 +50,22 @@ class Validator {
     std::vector<const Type*> types;
     for (const ExprPtr& arg : node.args[0]->args) types.push_back(arg->type.get());
     FormatProblem problem;
-    if (CheckFormat(node.target->literal.text(), types, &problem)) return;
+    if (CheckFormat(node.target->literal.text(), types, &problem)) {
+      for (const ExprPtr& arg : node.args[0]->args) Printable(*arg);   // only %s takes lists and maps
+      return;
+    }
     Error(problem.argument < 0 ? node : *node.args[0]->args[static_cast<std::size_t>(problem.argument)], std::move(problem.message));
+  }
+
+  // What a literal list or map holds must have a text, too.
+  void Printable(const Expr& literal) {
+    if (literal.kind != ExprKind::kList && literal.kind != ExprKind::kMap) return;
+    for (std::size_t i = literal.kind == ExprKind::kMap; i < literal.args.size(); i += literal.kind == ExprKind::kMap ? 2 : 1) {
+      const Type* const type[] = {literal.args[i]->type.get()};
+      FormatProblem problem;
+      if (!CheckFormat("%s", type, &problem)) return Error(*literal.args[i], std::move(problem.message));
+      Printable(*literal.args[i]);
+    }
   }
 
   // Entries of a literal share one type; the first that does not is named.
