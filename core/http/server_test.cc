@@ -407,7 +407,7 @@ TEST_CASE("Stop closes idle connections, ends watches orderly, finishes requests
     }
   };
   ServerOptions options;
-  options.timeouts.stop = 500ms;
+  options.timeouts.stop = 5s;
   options.listen = "127.0.0.1:0";
   TestServer t(options);
   auto shared = std::make_shared<QueueSource::Shared>();

@@ -205,14 +205,17 @@ TEST_CASE("a peer that says nothing or not TLS fails the handshake in time", "[n
   std::promise<std::string> outcomes[2];
   std::atomic<int> next{0};
   struct Serve {
-    static Task<void> Run(std::unique_ptr<Stream> s, std::shared_ptr<TlsServerContext> with, std::promise<std::string>* out) {
-      const auto deadline = std::chrono::steady_clock::now() + 30ms;
+    static Task<void> Run(std::unique_ptr<Stream> s, std::shared_ptr<TlsServerContext> with, std::chrono::milliseconds patience, std::promise<std::string>* out) {
+      const auto deadline = std::chrono::steady_clock::now() + patience;
       auto tls = co_await TlsAccept(std::move(s), with, deadline);
       out->set_value(tls ? "ok" : std::string(tls.error().code_name()));
     }
   };
   auto listener = Listener::Create(shards, "127.0.0.1:0").value();
-  listener->Start([&](Shard& shard, std::unique_ptr<Stream> s) { tasks.Spawn(shard, Serve::Run(std::move(s), context, &outcomes[next++])); });
+  listener->Start([&](Shard& shard, std::unique_ptr<Stream> s) {
+    const int number = next++;
+    tasks.Spawn(shard, Serve::Run(std::move(s), context, number == 0 ? 30ms : 60s, &outcomes[number]));
+  });
   auto silent = BlockingStream::Dial(Within(10s), shards.at(0), DialTarget{listener->address(), nullptr, {}}).value();
   CHECK(outcomes[0].get_future().get() == std::string(Error(Code::kTimeout, "").code_name()));
   auto plain = BlockingStream::Dial(Within(10s), shards.at(0), DialTarget{listener->address(), nullptr, {}}).value();

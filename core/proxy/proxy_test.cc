@@ -297,9 +297,10 @@ TEST_CASE("answers that come early, late, cut or not at all are told apart", "[n
   });
   backend.no_body_ = true;
   Fixture f;
-  Route route = RouteTo("", "a");
-  route.timeout = std::chrono::milliseconds(200);
-  f.Use({route});
+  const Route route = RouteTo("", "a");
+  Route late = RouteTo("late.test", "a");
+  late.timeout = std::chrono::milliseconds(200);
+  f.Use({route, late});
   f.Fill("a", {backend.address()});
   const UniqueFd fd = test::DialLoopback(f.port);
   test::SendAllBytes(fd.get(), "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n" + std::string(100'000, 'b'));
@@ -307,7 +308,7 @@ TEST_CASE("answers that come early, late, cut or not at all are told apart", "[n
   CHECK(Has(early, "HTTP/1.1 413 "));
   CHECK(early.ends_with("big"));
   CHECK(Has(Curl(f.Url("/cut")), "curl: (18)"));
-  CHECK(Has(Curl("-i " + f.Url("/late")), "HTTP/1.1 504 "));
+  CHECK(Has(Curl("-i -H 'Host: late.test' " + f.Url("/late")), "HTTP/1.1 504 "));
   CHECK(Has(Curl("-i " + f.Url("/garbage")), "HTTP/1.1 502 "));
   CHECK(Curl(f.Url("/")) == "ok");
   release.set_value();
