@@ -154,6 +154,7 @@ Result<ImageInfo> OciImages::Pull(const Ctx& ctx, std::string_view text, const C
     TRY(config, client.FetchConfig(ctx, manifest.config));
   }
   TRY(const json::Value root, Parse(config, "image configuration"));
+  TRY_VOID(CheckPlatform(root));
   const auto diff_ids = root.At({"rootfs", "diff_ids"}).Items();
   if (diff_ids.size() != manifest.layers.size()) return Fail(Code::kCorruption, Cat("image ", reference.ToString(), " has ", manifest.layers.size(), " layers and ", diff_ids.size(), " diff ids"));
   std::uint64_t done = 0, total = 0;
@@ -180,6 +181,7 @@ Result<std::string> OciImages::ImportDocker(const Ctx& ctx, const std::string& p
   TRY(auto documents, ReadDocuments(ctx, path, [&](const std::string& name) { return name == config_name; }));
   const std::string& config = documents[config_name];
   TRY(const json::Value root, Parse(config, "image configuration"));
+  TRY_VOID(CheckPlatform(root));
   const auto diff_ids = root.At({"rootfs", "diff_ids"}).Items();
   const auto layers = entry["Layers"].Items();
   if (diff_ids.size() != layers.size()) return Fail(Code::kCorruption, "archive and image configuration disagree about the layers");
@@ -220,6 +222,7 @@ Result<std::string> OciImages::ImportOci(const Ctx& ctx, const std::string& path
   const std::string& config = documents[BlobName(manifest.config.digest)];
   if (crypto::OciDigest(config) != manifest.config.digest) return Fail(Code::kCorruption, "image configuration does not match its digest");
   TRY(const json::Value parsed, Parse(config, "image configuration"));
+  TRY_VOID(CheckPlatform(parsed));
   const auto diff_ids = parsed.At({"rootfs", "diff_ids"}).Items();
   if (diff_ids.size() != manifest.layers.size()) return Fail(Code::kCorruption, "manifest and image configuration disagree about the layers");
   std::map<std::string, std::size_t> wanted;

@@ -134,6 +134,12 @@ TEST_CASE("what a registry refuses or falsifies is told apart", "[root]") {
   CHECK(pull("reg.example/a/b:1", {.username = "u", .password = "p"}));
   rig.registry->documents["/v2/a/b/manifests/other"] = R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":"sha256:0","platform":{"os":"linux","architecture":"s390x"}}]})";
   CHECK(pull("reg.example/a/b:other", {.username = "u", .password = "p"}).error().message().find("s390x") != std::string_view::npos);
+  // Not in a list: only its configuration says what it is for.
+  const std::string config = rig.registry->Put(R"({"architecture":"s390x","os":"linux","rootfs":{"diff_ids":[]}})");
+  rig.registry->documents["/v2/a/b/manifests/alone"] = Cat(R"({"schemaVersion":2,"config":{"digest":")", config, R"(","size":1},"layers":[]})");
+  const auto foreign = pull("reg.example/a/b:alone", {.username = "u", .password = "p"});
+  REQUIRE(!foreign);
+  CHECK(foreign.error().message().find("the image is for linux/s390x") != std::string_view::npos);
 }
 
 TEST_CASE("layers of our own registry are unpacked from its directory and still verified", "[root]") {

@@ -96,6 +96,12 @@ Result<std::string> ChoosePlatform(const json::Value& index) {
   return Fail(Code::kNotFound, Cat("no match for platform linux/", Architecture(), " in manifest (it has ", offered, ")"));
 }
 
+Result<> CheckPlatform(const json::Value& config) {
+  const std::string_view os = config["os"].Str("linux"), architecture = config["architecture"].Str();
+  if ((os.empty() || os == "linux") && (architecture.empty() || architecture == Architecture())) return {};
+  return Fail(Code::kNotFound, Cat("no match for platform linux/", Architecture(), ": the image is for ", os, "/", architecture));
+}
+
 Result<Manifest> ParseManifest(const json::Value& root) {
   Manifest out;
   if (root["schemaVersion"].Int() != 2 || root.Find("config") == nullptr) return Fail(Code::kUnsupported, "manifest is not an image of schema version 2");

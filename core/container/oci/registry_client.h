@@ -48,6 +48,8 @@ std::map<std::string, std::string> ParseChallenge(std::string_view header);
 std::string Base64(std::string_view bytes);
 // The manifest for linux on this machine's architecture out of a list; kNotFound names what there is.
 Result<std::string> ChoosePlatform(const json::Value& index);
+// Whether an image's configuration is for this machine; one that does not say is taken. kNotFound names what it is for.
+Result<> CheckPlatform(const json::Value& config);
 // A manifest of one image. kUnsupported: another kind of artifact.
 Result<Manifest> ParseManifest(const json::Value& root);
 
