@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 
@@ -65,12 +66,24 @@ std::string QuoteByte(unsigned char c) {
 int HexDigit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
+// What a parser works with; kept for the thread's next document, as most are small and their number is large.
+struct Stacks {
+  std::vector<Member> members;   // of objects that are not finished, innermost last
+  std::vector<Value> items;
+  std::string scratch;
+};
+
 class Parser {
  public:
-  Parser(std::string_view text, const ParseOptions& options) : p_(text.data()), end_(text.data() + text.size()), options_(options) {
-    members_.reserve(std::min<std::size_t>(64, text.size() / 16));
-    items_.reserve(std::min<std::size_t>(32, text.size() / 16));
+  Parser(std::string_view text, const ParseOptions& options) : p_(text.data()), end_(text.data() + text.size()), options_(options) {}
+  ~Parser() {
+    constexpr std::size_t kMostKept = 1024;
+    if (members_.capacity() > kMostKept || items_.capacity() > kMostKept || scratch_.capacity() > kMostKept * 16) return;
+    members_.clear();
+    items_.clear();
+    spare_ = std::move(stacks_);
   }
+  Parser(const Parser&) = delete;
 
   bool Document(Value* out) {
     SkipSpace();
@@ -441,10 +454,15 @@ class Parser {
   const ParseOptions& options_;
   const Place* place_ = nullptr;
   int depth_ = 0;
-  std::string scratch_, error_;
-  std::vector<Member> members_;   // of objects that are not finished, innermost last
-  std::vector<Value> items_;
+  std::string error_;
+  static thread_local std::unique_ptr<Stacks> spare_;
+  std::unique_ptr<Stacks> stacks_ = spare_ ? std::move(spare_) : std::make_unique<Stacks>();
+  std::string& scratch_ = stacks_->scratch;
+  std::vector<Member>& members_ = stacks_->members;
+  std::vector<Value>& items_ = stacks_->items;
 };
+
+thread_local std::unique_ptr<Stacks> Parser::spare_;
 
 }  // namespace
 

@@ -49,7 +49,7 @@ class ParsedPool {
   std::array<std::mutex, 64> stripes_;
   std::mutex mutex_;
   std::deque<std::pair<std::shared_ptr<const json::Value>, std::size_t>> kept_;
-  std::size_t used_ = 0, budget_ = 64 << 20;
+  std::size_t used_ = 0, budget_ = 24 << 20;
 };
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace skerry::kube {
 namespace {
 
 constexpr std::size_t kHistoryEvents = 20'000, kHistoryBytes = 64 << 20, kKeepAtLeast = 1'000;
+constexpr std::size_t kEncodedEvents = 256;
 constexpr std::chrono::minutes kHistoryAge{5};
 
 void EraseFrom(std::unordered_map<std::string, std::vector<ItemPtr>>& index, const std::string& value, std::string_view key) {
@@ -185,6 +186,8 @@ void ObjectCache::Apply(std::string key, const store::Event& event) {
 void ObjectCache::Record(CacheEvent::Type type, ItemPtr item, ItemPtr previous) {
   history_bytes_ += item->bytes.size();
   history_.push_back({std::make_shared<const CacheEvent>(type, std::move(item), std::move(previous)), std::chrono::steady_clock::now()});
+  // Every watcher but the slowest has had it: what is kept for the late ones is the object alone.
+  if (history_.size() > kEncodedEvents) history_[history_.size() - 1 - kEncodedEvents].event->ForgetEncodings();
   Trim();
 }
 
@@ -209,6 +212,12 @@ void ObjectCache::Recall(store::Revision since, std::size_t prefix_size, const s
     const auto type = deleted ? ChangeType::kDeleted : previous ? ChangeType::kModified : ChangeType::kAdded;
     Record(type, std::move(item), std::move(previous));
   }
+}
+
+void CacheEvent::ForgetEncodings() const {
+  std::vector<std::pair<std::string, Bytes>> forgotten;   // destroyed after the lock is released
+  std::lock_guard lock(mutex_);
+  forgotten.swap(encoded_);
 }
 
 void ObjectCache::Trim() {

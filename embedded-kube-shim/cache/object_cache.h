@@ -33,6 +33,7 @@ class CacheEvent {
   store::Revision revision() const { return item->modified; }
   // `encode` runs at most once per shape (version, encoding, transformation); any thread.
   Bytes Encoded(std::string_view shape, const std::function<Bytes()>& encode) const;
+  void ForgetEncodings() const;   // who asks again has them made again
 
  private:
   mutable std::mutex mutex_;

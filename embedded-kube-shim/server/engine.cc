@@ -203,7 +203,14 @@ Result<Bytes> Engine::Encode(const Target& target, json::Value object) const {
   const auto stored = StorageApiVersion(def);
   const auto requested = target.gvk().api_version();
   if (stored != requested) TRY_VOID(ConvertObject(def, requested, stored, object));
-  return Bytes(TypeFirst(def.kind, stored, std::move(object)).Dump());
+  // What stays for as long as the object is exactly as long as it; growing happens in a buffer that is there already.
+  constexpr std::size_t kMostKept = 256 << 10;
+  thread_local std::string buffer;
+  buffer.clear();
+  TypeFirst(def.kind, stored, std::move(object)).DumpTo(buffer);
+  std::string text(buffer);
+  if (buffer.capacity() > kMostKept) std::string().swap(buffer);
+  return Bytes(std::move(text));
 }
 
 std::shared_ptr<const json::Value> Engine::Lookup(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const {

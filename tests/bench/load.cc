@@ -4,7 +4,8 @@
 //   ready     runs the command after "--" until an authenticated create is accepted and a node is Ready
 //   started   --count times: creates the pod of --body, until a watch shows it running
 //   switch    --rounds times: a change, then requests on new connections until the answer contains the text that belongs to it
-// Every flag is in kFlags below. "{n}" in a path or a body becomes a number that is not used twice (from --first on).
+// Every flag is in kFlags below. "{n}" in a path or a body becomes a number that is not used twice (from --first on), "{c}" the
+// number of the connection.
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -31,7 +32,7 @@ const char* const kFlags[][2] = {
     {"first", "first number for {n}"},
     {"pid", "the server, for CPU and memory"},
     {"watchers", "how many"},
-    {"streams", "watchers on one HTTP/2 connection"},
+    {"streams", "requests (1) or watchers (100) at a time on one HTTP/2 connection"},
     {"rounds", "how many changes"},
     {"hold", "watch: seconds to go on after the last round"},
     {"change-method", "PUT"},

@@ -25,7 +25,7 @@ class Requests {
  public:
   explicit Requests(const Flags& flags)
       : flags_(flags), target_(TargetOf(flags, flags.Get("url"))), method_(flags.Get("method", "GET")), path_(flags.Get("path", "/")), body_(flags.File("body")),
-        grpc_(flags.Get("grpc-put") == "1"), next_(flags.Number("first", 1)), pid_(static_cast<pid_t>(flags.Number("pid", 0))) {
+        grpc_(flags.Get("grpc-put") == "1"), streams_(target_.h2 ? static_cast<std::size_t>(flags.Number("streams", 1)) : 1), next_(flags.Number("first", 1)), pid_(static_cast<pid_t>(flags.Number("pid", 0))) {
     if (grpc_) {
       target_.headers.emplace_back("content-type", "application/grpc");
       target_.headers.emplace_back("te", "trailers");
@@ -56,21 +56,21 @@ class Requests {
   void Phase(std::int64_t count, double seconds) {
     left_ = seconds > 0 ? INT64_MAX : count;
     end_ = seconds > 0 ? Now() + seconds : 0;
-    for (auto& c : connections_) Next(*c);
+    for (std::size_t i = 0; i < connections_.size() * streams_; ++i) Next(i);
     loop_.Run([this] {
       if (pid_) highest_ = std::max(highest_, ResidentKib(pid_));
       return running_ == 0;
     }, 2);
   }
 
-  void Next(Connection& connection) {
+  void Next(std::size_t index) {
     if (left_ == 0 || (end_ > 0 && Now() >= end_)) return;
     --left_;
     ++running_;
     const std::int64_t n = next_++;
-    const std::string path = Numbered(path_, n), body = Numbered(body_, n);
+    const std::string own = std::to_string(index), path = Replaced(Numbered(path_, n), "{c}", own), body = Replaced(Numbered(body_, n), "{c}", own);
     const double begin = Now();
-    connection.Start(grpc_ ? Request{"POST", "/etcdserverpb.KV/Put", PutRequest(path, body)} : Request{method_, path, body}, {}, [this, begin, &connection](const Answer& answer) {
+    connections_[index % connections_.size()]->Start(grpc_ ? Request{"POST", "/etcdserverpb.KV/Put", PutRequest(path, body)} : Request{method_, path, body}, {}, [this, begin, index](const Answer& answer) {
       latencies_.push_back(Now() - begin);
       bytes_ += answer.bytes;
       if (answer.status / 100 != 2 || (grpc_ && answer.grpc_status != "0")) {
@@ -78,7 +78,7 @@ class Requests {
         if (answer.status == 0) Die("a connection broke");
       }
       --running_;
-      Next(connection);
+      Next(index);
     });
   }
 
@@ -86,6 +86,7 @@ class Requests {
   Target target_;
   const std::string method_, path_, body_;
   const bool grpc_;
+  const std::size_t streams_;   // requests at a time on one connection
   std::int64_t next_, left_ = 0;
   const pid_t pid_;
   Loop loop_;
