@@ -53,7 +53,6 @@ class Library {
     return at == types_.end() ? nullptr : at->second;
   }
   MacroSet macros;
-  bool mixed_equality = false;     // 1 == 1.0 type-checks: the language as published; Kubernetes' checker refuses
   bool uniform_literals = true;    // [1, 'a'] is refused (after type checking, outside of format())
 
  private:

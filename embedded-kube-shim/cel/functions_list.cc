@@ -137,8 +137,8 @@ Val Distinct(const CallSite&, Args a) {
 }
 
 Val Range(const CallSite&, Args a) {
-  constexpr std::int64_t kMost = 10'000'000;   // far beyond what a cost limit allows to use
-  if (a[0].integer() > kMost) return Val::Error("lists.range: too many elements");
+  constexpr std::int64_t kMost = 1'000'000;   // as many as one evaluation may pay for
+  if (a[0].integer() > kMost) return Val::Error("operation cancelled: actual cost limit exceeded");
   std::vector<Val> out;
   for (std::int64_t i = 0; i < a[0].integer(); ++i) out.push_back(Val::Int(i));
   return Val::List(std::move(out));

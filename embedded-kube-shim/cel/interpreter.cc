@@ -113,7 +113,7 @@ class Run {
     std::optional<Val> found;
     if (operand.is(Kind::kMap)) found = operand.map().Find(Val::StringView(node.name));
     if (node.test_only) return Val::Bool(found.has_value());
-    if (!found) return optional ? Val::None() : NoSuchKey(node.name);
+    if (!found) return optional && operand.is(Kind::kMap) ? Val::None() : NoSuchKey(node.name);
     return optional && !found->is_error() ? Val::Some(std::move(*found)) : std::move(*found);
   }
 

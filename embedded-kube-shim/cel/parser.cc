@@ -140,19 +140,20 @@ class Parser {
     const bool optional = Accept(Tok::kQuestion);
     const Token name = Current();
     if (name.type == Tok::kEscapedIdent) {
-      errors_.push_back({name.offset, "unsupported syntax: '`'"});
+      if (!macros_.quoted_fields) errors_.push_back({name.offset, "unsupported syntax: '`'"});
     } else if (name.type != Tok::kIdent) {
       return Stop();
     }
     Take();
     if (!optional && name.type == Tok::kIdent && Peek() == Tok::kLeftParen) return MemberCall(std::move(operand), std::string(name.text));
+    const std::string_view plain = name.type == Tok::kEscapedIdent ? name.text.substr(1, name.text.size() - 2) : name.text;
     if (optional) {
-      ExprPtr field = build_.Literal(name.offset, Val::String(std::string(name.text)));
+      ExprPtr field = build_.Literal(name.offset, Val::String(std::string(plain)));
       return build_.Call(offset, "_?._", std::move(operand), std::move(field));
     }
     ExprPtr select = build_.New(ExprKind::kSelect, offset);
     select->target = std::move(operand);
-    select->name = name.text;
+    select->name = plain;
     return select;
   }
 
@@ -284,7 +285,9 @@ class Parser {
       case Tok::kFloat: {
         double d = 0;
         const auto [end, error] = std::from_chars(digits.text.data(), digits.text.data() + digits.text.size(), d);
-        if (error != std::errc() || end != digits.text.data() + digits.text.size()) return Bad(token.offset, "invalid double literal");
+        const bool underflow = error == std::errc::result_out_of_range && digits.text.find_first_of("eE") != std::string_view::npos && digits.text[digits.text.find_first_of("eE") + 1] == '-';
+        if (underflow) d = 0;
+        if ((error != std::errc() && !underflow) || end != digits.text.data() + digits.text.size()) return Bad(token.offset, "invalid double literal");
         return build_.Literal(token.offset, Val::Double(negative ? -d : d));
       }
       default: break;

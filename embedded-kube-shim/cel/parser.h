@@ -17,6 +17,7 @@ struct MacroSet {
   bool two_variables = true;     // all(k, v, …), transformList, …
   bool sort_by = true;
   bool bind = false;             // cel.bind
+  bool quoted_fields = false;    // x.`a-b`; else refused
 };
 
 struct Parsed {

@@ -64,7 +64,7 @@ const Library& FullLibrary() {
     AddEncoders(*all);
     AddMath(*all);
     all->macros.bind = true;
-    all->mixed_equality = true;
+    all->macros.quoted_fields = true;
     all->uniform_literals = false;
     return all;
   }();

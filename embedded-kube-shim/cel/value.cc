@@ -143,18 +143,9 @@ std::optional<int> CompareNumbers(const Val& a, const Val& b) {
     const double d = b.number();
     if (std::isnan(d)) return std::nullopt;
     if (a.is(Kind::kDouble)) return Sign(a.number(), d);
-    if (a.is(Kind::kInt)) {
-      if (d < -0x1p63) return 1;
-      if (d >= 0x1p63) return -1;
-      const double floor = std::floor(d);
-      const auto whole = static_cast<std::int64_t>(floor);
-      return a.integer() != whole ? Sign(a.integer(), whole) : Sign(0.0, d - floor);
-    }
-    if (d < 0) return 1;
-    if (d >= 0x1p64) return -1;
-    const double floor = std::floor(d);
-    const auto whole = static_cast<std::uint64_t>(floor);
-    return a.uint() != whole ? Sign(a.uint(), whole) : Sign(0.0, d - floor);
+    // Whole numbers that a double cannot hold are rounded to the next one that it can: what clients are used to.
+    if (a.is(Kind::kInt)) return Sign(static_cast<double>(a.integer()), d);
+    return Sign(static_cast<double>(a.uint()), d);
   }
   if (a.is(Kind::kDouble)) {
     const auto flipped = CompareNumbers(b, a);

@@ -1,6 +1,7 @@
 #include "core/base/strings.h"
 #include "core/json/parse.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/cel/program.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/targets_kube.h"
 #include "tests/support/offline_write.h"
@@ -76,6 +77,31 @@ int FuzzProtobuf(const std::uint8_t* data, std::size_t size) {
   return 1;
 }
 
+// An expression over a typed object: whatever it is, it is refused or runs within its limits, twice to the same end.
+int FuzzExpression(const std::uint8_t* data, std::size_t size) {
+  static const json::Value schema = json::Parse(R"({"type":"object","properties":{"s":{"type":"string"},"i":{"type":"integer"},"l":{"type":"array","items":{"type":"string"}},
+    "m":{"type":"object","additionalProperties":{"type":"integer"}},"t":{"type":"string","format":"date-time"},"d":{"x-kubernetes-int-or-string":true}}})").value();
+  static const json::Value object = json::Parse(R"({"s":"h\u00e9llo","i":7,"l":["b","a"],"m":{"x":1,"y":2},"t":"2024-02-29T12:00:00Z","d":"5"})").value();
+  static const kube::cel::DeclTypePtr self = kube::cel::FromSchema(schema, kube::cel::SchemaRole::kValue, "selfType1");
+  const std::string_view source = View(data, size);
+  kube::cel::Env env(size % 2 == 0 ? kube::cel::KubernetesLibrary() : kube::cel::FullLibrary());
+  env.Declare("self", self);
+  const auto program = kube::cel::Program::Compile(env, source);
+  if (!program) {
+    Require(!program.error().message().empty(), "is refused without a word");
+    return 0;
+  }
+  Require((*program)->estimate().min <= (*program)->estimate().max, "costs at least more than at most");
+  const std::vector<kube::cel::Val> variables{kube::cel::Val::FromJson(object, self.get())};
+  constexpr std::uint64_t kLimit = 20'000;
+  const auto first = (*program)->Run(variables, kLimit), second = (*program)->Run(variables, kLimit);
+  Require(first.cost == second.cost && first.cancelled == second.cancelled, "costs something else the second time");
+  Require(first.value.kind() == second.value.kind(), "ends differently the second time");
+  json::Value shown;
+  if (kube::cel::ToJson(first.value, &shown)) static_cast<void>(shown.Dump());
+  return 1;
+}
+
 }  // namespace
 
 std::vector<Target> KubeTargets() {
@@ -83,6 +109,12 @@ std::vector<Target> KubeTargets() {
       {"manifest", FuzzManifest, {"/api/v1/namespaces/default/configmaps\n{\"metadata\":{\"name\":\"a\"},\"data\":{\"k\":\"v\"}}"},
        {"null", "\"\"", "{}", "[]", "0", "-1", "1e3", "true", "\"x\"", "\"metadata\":{", "\"spec\":{", "\"name\":", "\"labels\":{", ",", "\n  ", "- ", ": ", "\"10Mi\"", "\"2020-01-01T00:00:00Z\"",
         "2147483648", "\"50%\"", "\xFF", "\\u0000", "/namespaces/default/", "pods", "apis/apps/v1"}},
+      {"cel", FuzzExpression,
+       {"self.l.all(x, x.size() < 5) && self.m['x'] > 1 || has(self.s)", "self.l.map(x, x + '!').filter(y, y.matches('^[a-z]')).join(',')", "'%s %d'.format([self.s, self.i])",
+        "self.t + duration('1h') > timestamp('2024-01-01T00:00:00Z') ? {'a': [1, 2u, 3.5]}.a[0] : self.?d.orValue(1)", "ip('10.0.0.1') == cidr('10.0.0.0/8').ip() && quantity('1Gi').isInteger()"},
+       {"self", ".s", ".l", ".m", ".i", "(", ")", "[", "]", "{", "}", "?", ":", ",", " && ", " || ", " == ", " in ", "!", "-", " + ", " * ", " % ", "all(x, ", "map(x, ", "exists_one(x, ", "transformMap(k, v, ",
+        "optional.of(", ".?", "[?", "'a'", "b'\\xff'", "r'\\d'", "1u", "9223372036854775807", "1e308", "null", "lists.range(", ".sort()", ".sum()", ".flatten()", ".replace('', 'ab')", ".format([", "'%.3f'",
+        "semver('1.2.3')", "url('http://a/b?c=d')", "sets.contains(", "dyn(", "type(", "\n", "//", "`", "\xC3\xA9"}},
       {"protobuf", FuzzProtobuf, {kube::ProtobufEnvelope("v1", "ConfigMap", "")}, {std::string("k8s\0", 4), "\x0a", "\x12", "\x1a\x02", std::string("\0", 1), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x08\x01", "\x7f"}},
   };
 }
