@@ -55,4 +55,4 @@ else
 fi
 
 # Stock clients of other makers, from their registries.
-[ "$what" = run ] || "$(dirname "$0")/../tests/compat/clients.sh" kubectl-debian kubectl-current client-go probed python node
+[ "$what" = run ] || "$(dirname "$0")/../tests/compat/clients.sh" kubectl-debian kubectl-current client-go probed cel python node

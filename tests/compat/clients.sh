@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# clients.sh NAME…: prepares stock clients under build/compat from their registries: kubectl-debian kubectl-current client-go probed python node.
+# clients.sh NAME…: prepares stock clients under build/compat from their registries: kubectl-debian kubectl-current client-go probed cel python node.
 # vagrant/provision.sh calls it with all of them; a test calls it with its own, which is nothing to do then. 77: a tool is missing here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -41,6 +41,12 @@ for name in "$@"; do
       with_go build -ldflags "$set_version" -o "$out/kubectl-current" ./kubectl ;;
     client-go) with_go build -o "$out/client-go" ./client ;;
     probed) CGO_ENABLED=0 with_go build -o "$out/probed" ./probed ;;   # runs in a container without a libc
+    cel)   # no client: the expression language's conformance cases, part of the Go module of its definitions
+      [ -d "$out/cel" ] && continue
+      need go
+      place=$(cd "$out" && go mod download -json cel.dev/expr@v0.25.1 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+      cp -r --no-preserve=mode "$place/tests/simple/testdata" "$out/cel.new"
+      mv "$out/cel.new" "$out/cel" ;;
     python)
       need python3
       [ -x "$out/python/bin/python" ] || python3 -m venv "$out/python"
