@@ -28,6 +28,8 @@ class AdmissionWorld {
   virtual Verdict Authorize(const Attributes& attributes) const = 0;
   virtual const RbacAuthorizer& rbac() const = 0;
   virtual const class Registry& registry() const = 0;
+  // An object of the resource (or of one that shares its storage) in another version ("group/version"). May block: a webhook may have to convert.
+  virtual Result<json::Value> Convert(const ResourceDef&, std::string_view /*api_version*/, json::Value object) const { return object; }
   virtual std::chrono::system_clock::time_point now() const = 0;
   virtual Random& random() const = 0;
 };
@@ -77,6 +79,8 @@ std::unique_ptr<AdmissionPlugin> NewTaintNewNodes();
 std::unique_ptr<AdmissionPlugin> NewRbacEscalation();
 std::unique_ptr<AdmissionPlugin> NewMutatingAdmissionPolicy();
 std::unique_ptr<AdmissionPlugin> NewValidatingAdmissionPolicy();
+std::unique_ptr<AdmissionPlugin> NewMutatingWebhooks();
+std::unique_ptr<AdmissionPlugin> NewValidatingWebhooks();
 std::unique_ptr<AdmissionPlugin> NewClaimResize();
 std::unique_ptr<AdmissionPlugin> NewLimitRanger();
 std::unique_ptr<AdmissionPlugin> NewResourceQuota();

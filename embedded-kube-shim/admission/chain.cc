@@ -53,7 +53,9 @@ constexpr Row kRows[] = {
     {"DenyServiceExternalIPs", false, NewDenyServiceExternalIps},
     {"RBACEscalation", true, NewRbacEscalation},
     {"MutatingAdmissionPolicy", true, NewMutatingAdmissionPolicy},
+    {"MutatingAdmissionWebhook", true, NewMutatingWebhooks},
     {"ValidatingAdmissionPolicy", true, NewValidatingAdmissionPolicy},
+    {"ValidatingAdmissionWebhook", true, NewValidatingWebhooks},
     {"ResourceQuota", true, NewResourceQuota},
     {"AlwaysDeny", false, NewAlwaysDeny},
 };

@@ -30,14 +30,6 @@ void Finish(http::Reply& reply) {
   else if (auto* streaming = std::get_if<http::Streaming>(&reply)) streaming->headers.push_back({"Audit-Id", id});
 }
 
-// Deprecated versions say so with every answer.
-void WarnOfDeprecation(const Target& target, http::Reply& reply) {
-  const Version* version = target.def->FindVersion(target.version);
-  if (!version || version->deprecation_warning.empty()) return;
-  if (auto* response = std::get_if<http::Response>(&reply)) AddWarnings(response->headers, {version->deprecation_warning});
-  else if (auto* streaming = std::get_if<http::Streaming>(&reply)) AddWarnings(streaming->headers, {version->deprecation_warning});
-}
-
 // Large answers only: small ones cost more to compress than to send.
 void Compress(http::Reply& reply) {
   constexpr std::size_t kWorthIt = 128 << 10;
@@ -206,7 +198,6 @@ http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
   if (authorizer_.Authorize(AttributesOf(rest.info, rest.caller.user, *rest.http)).decision != Decision::kAllow) return http::NeedsWorker{};
   auto reply = rest_.ServeAtOnce(rest);
   if (!reply) return http::NeedsWorker{};
-  WarnOfDeprecation(rest.target, *reply);
   Finish(*reply);
   return std::move(*reply);
 }
@@ -258,11 +249,9 @@ void ApiHandler::Route(RestRequest request, http::ReplyFn done) {
     if (auto parsed = text::ParseDuration(timeout); !parsed)
       return done(EncodeError(*http, BadRequestError(Cat("invalid timeout specified in the request URL - ", parsed.error().message()))));
   }
-  Target target = request.target;
-  rest_.Serve(std::move(request), [http, target = std::move(target), done = std::move(done)](Result<http::Reply> reply) mutable {
-    http::Reply answer = reply ? std::move(*reply) : http::Reply(EncodeError(*http, reply.error()));
-    WarnOfDeprecation(target, answer);
-    done(std::move(answer));
+  rest_.Serve(std::move(request), [http, done = std::move(done)](Result<http::Reply> reply) mutable {
+    if (reply) done(std::move(*reply));
+    else done(EncodeError(*http, reply.error()));
   });
 }
 

@@ -10,6 +10,7 @@
 #include "embedded-kube-shim/apis/custom_resource.h"
 #include "embedded-kube-shim/server/conversion.h"
 #include "embedded-kube-shim/server/custom_names.h"
+#include "embedded-kube-shim/server/webhook_conversion.h"
 
 namespace skerry::kube {
 namespace {
@@ -134,6 +135,7 @@ void CustomResources::Serve(const std::string& name, const Value& crd) {
   const auto taken = registry_.Find(def.group, def.StorageVersion().name, def.resource);
   if (taken && !taken->custom) return;   // a built-in kind is not replaced
   def.coerces_reads = PredatesSchema(def);
+  def.conversion = NewWebhookConversion(engine_, crd);
   served = {def.group, def.resource, std::move(fingerprint)};
   registry_.Publish(std::move(def));
 }

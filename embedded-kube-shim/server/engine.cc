@@ -213,6 +213,12 @@ Result<Bytes> Engine::Encode(const Target& target, json::Value object) const {
   return Bytes(std::move(text));
 }
 
+Result<json::Value> Engine::Convert(const ResourceDef& def, std::string_view api_version, json::Value object) const {
+  const std::string from(object["apiVersion"].Str());
+  TRY_VOID(ConvertObject(def, from, api_version, object));
+  return object;
+}
+
 std::shared_ptr<const json::Value> Engine::Lookup(std::string_view group, std::string_view resource, std::string_view ns, std::string_view name) const {
   const auto prefix = Cat("/", group.empty() ? std::string_view("core") : group, "/", resource, "/");
   const auto item = caches_.ForPrefix(prefix).Get(ns.empty() ? std::string(name) : Cat(ns, "/", name));

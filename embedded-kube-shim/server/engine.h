@@ -142,6 +142,7 @@ class Engine final : public AdmissionWorld {
   std::vector<std::shared_ptr<const json::Value>> List(std::string_view group, std::string_view resource, std::string_view ns) const override;
   Verdict Authorize(const Attributes& attributes) const override { return authorizer_.Authorize(attributes); }
   const RbacAuthorizer& rbac() const override { return rbac_; }
+  Result<json::Value> Convert(const ResourceDef& def, std::string_view api_version, json::Value object) const override;
   const class Registry& registry() const override { return registry_; }
   std::chrono::system_clock::time_point now() const override { return clock_.Now(); }
 
