@@ -32,10 +32,10 @@ dev:
 	@cmake --preset $@ >/dev/null
 	@cmake --build build/$@ -j $(JOBS)
 
-# The tests with AddressSanitizer and UndefinedBehaviorSanitizer; those of the folders with the most threads with ThreadSanitizer.
+# The tests (and the appliance with fault points, for tests/fault) with AddressSanitizer and UndefinedBehaviorSanitizer; those of the folders with the most threads with ThreadSanitizer.
 asan:
 	@cmake --preset $@ >/dev/null
-	@cmake --build build/$@ -j $(JOBS) --target skerry_tests skerry_fault_store skerry_fuzz
+	@cmake --build build/$@ -j $(JOBS) --target skerry skerry_tests skerry_fault_store skerry_fuzz
 
 tsan:
 	@cmake --preset $@ >/dev/null
