@@ -3,6 +3,7 @@
 
 #include "cmd/skerry/admin.h"
 #include "cmd/skerry/instance.h"
+#include "cmd/skerry/sealing.h"
 #include "cmd/skerry/verbs.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
@@ -47,7 +48,9 @@ int RunBackup(const std::vector<std::string>& given) {
     so.directory = options->data_dir + "/state";
     std::error_code error;
     if (!std::filesystem::exists(so.directory, error)) return Report(Error(Code::kNotFound, Cat(options->data_dir, " holds no state; start the appliance once or name another --data-dir")));
-    auto store = store::OpenRocksStore(so);
+    auto sealer = LoadSealer(options->data_dir + "/pki", options->encryption_provider_config);
+    if (!sealer) return Report(sealer.error());
+    auto store = store::OpenSealedStore(so, std::move(*sealer));
     if (!store) return Report(store.error());
     const auto done = WriteBackup(**store, options->data_dir, directory);
     if (!done) return Report(done.error());
@@ -68,7 +71,9 @@ int RunRestore(const std::vector<std::string>& given) {
   {
     store::Options so;
     so.directory = *from + "/state";
-    if (auto store = store::OpenRocksStore(so); !store) return Report(store.error());   // verified before anything is replaced
+    auto sealer = LoadSealer(*from + "/pki", options->encryption_provider_config);
+    if (!sealer) return Report(sealer.error());
+    if (auto store = store::OpenSealedStore(so, std::move(*sealer)); !store) return Report(store.error());   // verified before anything is replaced
   }
   if (auto r = MakeDirectories(options->data_dir, 0755); !r) return Report(r.error());
   std::error_code error;

@@ -33,6 +33,28 @@ const std::vector<Flag>& StartFlags() {
       {"hollow-nodes", &Options::hollow_nodes, "N", "add nodes that only pretend to run their pods, for tests of scale"},
       {"token-auth-file", &Options::token_auth_file, "FILE", "static bearer tokens: token,user,uid[,\"group,group\"] per line"},
       {"client-ca-file", &Options::client_ca_file, "FILE", "further authorities for client certificates (PEM)"},
+      {"authentication-config", &Options::authentication_config, "FILE", "issuers of tokens and anonymous access (AuthenticationConfiguration)"},
+      {"anonymous-auth", &Options::anonymous_auth, "true|false", "requests without credentials are those of system:anonymous"},
+      {"oidc-issuer-url", &Options::oidc_issuer_url, "URL", "OpenID Connect issuer whose tokens are accepted"},
+      {"oidc-client-id", &Options::oidc_client_id, "NAME", "audience that its tokens must be for"},
+      {"oidc-username-claim", &Options::oidc_username_claim, "CLAIM", "claim that holds the user's name"},
+      {"oidc-username-prefix", &Options::oidc_username_prefix, "TEXT", "put before user names; - = nothing"},
+      {"oidc-groups-claim", &Options::oidc_groups_claim, "CLAIM", "claim that holds the user's groups"},
+      {"oidc-groups-prefix", &Options::oidc_groups_prefix, "TEXT", "put before group names"},
+      {"oidc-required-claim", &Options::oidc_required_claim, "CLAIM=VALUE,…", "claims a token must have"},
+      {"oidc-ca-file", &Options::oidc_ca_file, "FILE", "authority of the issuer's certificate (PEM)"},
+      {"max-requests-inflight", &Options::max_requests_inflight, "N", "seats for requests, shared by the priority levels together with the next"},
+      {"max-mutating-requests-inflight", &Options::max_mutating_requests_inflight, "N", "further seats; both 0 = no limit"},
+      {"audit-policy-file", &Options::audit_policy_file, "FILE", "what is audited (Policy of audit.k8s.io/v1)"},
+      {"audit-log-path", &Options::audit_log_path, "FILE", "audit log; - = standard output"},
+      {"audit-log-maxsize", &Options::audit_log_maxsize, "MB", "size at which the audit log is set aside"},
+      {"audit-log-maxbackup", &Options::audit_log_maxbackup, "N", "audit logs that are kept aside; 0 = all"},
+      {"audit-log-maxage", &Options::audit_log_maxage, "DAYS", "age at which they are removed; 0 = never"},
+      {"service-cluster-ip-range", &Options::service_cidr, "CIDR", "the same as service-cidr"},
+      {"tls-cert-file", &Options::tls_cert_file, "FILE", "certificate for clients that ask for another name than ours (PEM, with its chain)"},
+      {"tls-private-key-file", &Options::tls_private_key_file, "FILE", "its key"},
+      {"feature-gates", &Options::feature_gates, "NAME=BOOL,…", "names of Kubernetes are accepted; what they guard is as in a default 1.36"},
+      {"encryption-provider-config", &Options::encryption_provider_config, "FILE", "what is sealed on disk and by which keys (EncryptionConfiguration); without it Secrets, by a key of our own"},
       {"authorization-mode", &Options::authorization_mode, "MODES", "in order, of Node, RBAC, AlwaysAllow, AlwaysDeny"},
       {"enable-admission-plugins", &Options::enable_admission_plugins, "NAMES", "admission plugins besides those that are on by default"},
       {"disable-admission-plugins", &Options::disable_admission_plugins, "NAMES", "admission plugins that are off although on by default"},
@@ -131,6 +153,43 @@ std::string HostName() {
 
 std::string RememberedPath(const Options& o) { return o.data_dir + "/options"; }
 
+// A name that Kubernetes 1.36 knows; "AllAlpha" and "AllBeta" stand for many.
+Result<> CheckFeatureGates(const std::string& gates) {
+  constexpr std::string_view kKnown =
+      ",APIResponseCompression,APIServerIdentity,APIServerTracing,APIServingWithRoutine,AggregatedDiscoveryRemoveBetaType,AllAlpha,AllBeta,AllowParsingUserUIDFromCertAuth,AllowUnsafeMalformedObjectDeletion,"
+      "AnonymousAuthConfigurableEndpoints,AnyVolumeDataSource,AuthorizeNodeWithSelectors,AuthorizePodWebsocketUpgradeCreatePermission,AuthorizeWithSelectors,BtreeWatchCache,CBORServingAndStorage,CPUManagerPolicyAlphaOptions,"
+      "CPUManagerPolicyBetaOptions,CPUManagerPolicyOptions,CRDValidationRatcheting,CSIMigrationPortworx,CSIVolumeHealth,ClearingNominatedNodeNameAfterBinding,ClusterTrustBundle,ClusterTrustBundleProjection,ComponentFlagz,ComponentSLIs,"
+      "ComponentStatusz,ConcurrentWatchObjectDecode,ConsistentListFromCache,ConstrainedImpersonation,ContainerCheckpoint,ContainerRestartRules,ContainerStopSignals,ContextualLogging,CoordinatedLeaderElection,"
+      "CrossNamespaceVolumeDataSource,CustomCPUCFSQuotaPeriod,CustomResourceFieldSelectors,DRAAdminAccess,DRAConsumableCapacity,DRADeviceBindingConditions,DRADeviceTaints,DRAExtendedResource,DRAPartitionableDevices,DRAPrioritizedList,"
+      "DRAResourceClaimDeviceStatus,DRASchedulerFilterTimeout,DeclarativeValidation,DeclarativeValidationTakeover,DeploymentReplicaSetTerminatingReplicas,DetectCacheInconsistency,DisableAllocatorDualWrite,DisableCPUQuotaWithExclusiveCPUs,"
+      "DisableNodeKubeProxyVersion,DynamicResourceAllocation,EnvFiles,EventedPLEG,ExecProbeTimeout,ExternalServiceAccountTokenSigner,GitRepoVolumeDriver,GracefulNodeShutdown,GracefulNodeShutdownBasedOnPodPriority,GenericWorkload,"
+      "GangScheduling,HPAConfigurableTolerance,HPAScaleToZero,HonorPVReclaimPolicy,ImageMaximumGCAge,ImageVolume,ImageVolumeWithDigest,InOrderInformers,InPlacePodLevelResourcesVerticalScaling,InPlacePodVerticalScaling,"
+      "InPlacePodVerticalScalingAllocatedStatus,InPlacePodVerticalScalingExclusiveCPUs,InPlacePodVerticalScalingExclusiveMemory,InPlacePodVerticalScalingInitContainers,JobBackoffLimitPerIndex,JobManagedBy,JobPodReplacementPolicy,"
+      "JobSuccessPolicy,KMSv1,KubeletCgroupDriverFromCRI,KubeletCrashLoopBackOffMax,KubeletEnsureSecretPulledImages,KubeletFineGrainedAuthz,KubeletInUserNamespace,KubeletPSI,KubeletPodResourcesDynamicResources,KubeletPodResourcesGet,"
+      "KubeletSeparateDiskGC,KubeletServiceAccountTokenForCredentialProviders,KubeletTracing,ListFromCacheSnapshot,LocalStorageCapacityIsolationFSQuotaMonitoring,LogarithmicScaleDown,LoggingAlphaOptions,LoggingBetaOptions,"
+      "MatchLabelKeysInPodAffinity,MatchLabelKeysInPodTopologySpread,MatchLabelKeysInPodTopologySpreadSelectorMerge,MaxUnavailableStatefulSet,MemoryManager,MemoryQoS,MultiCIDRServiceAllocator,MutableCSINodeAllocatableCount,"
+      "MutablePVNodeAffinity,MutablePodResourcesForSuspendedJobs,MutableSchedulingDirectivesForSuspendedJobs,MutatingAdmissionPolicy,NFTablesProxyMode,NodeDeclaredFeatures,NodeInclusionPolicyInPodTopologySpread,NodeLogQuery,NodeSwap,"
+      "NominatedNodeNameForExpectation,OpenAPIEnums,OpportunisticBatching,OrderedNamespaceDeletion,PodAndContainerStatsFromCRI,PodCertificateRequest,PodDeletionCost,PodLevelResources,PodLifecycleSleepAction,"
+      "PodLifecycleSleepActionAllowZero,PodLogsQuerySplitStreams,PodObservedGenerationTracking,PodReadyToStartContainersCondition,PodSchedulingReadiness,PodTopologyLabelsAdmission,PortForwardWebsockets,PreferSameTrafficDistribution,"
+      "PreventStaticPodAPIReferences,ProcMountType,QOSReserved,RecoverVolumeExpansionFailure,RecursiveReadOnlyMounts,RelaxedDNSSearchValidation,RelaxedEnvironmentVariableValidation,RelaxedServiceNameValidation,ReloadKubeletServerCertificateFile,"
+      "RemoteRequestHeaderUID,ResilientWatchCacheInitialization,ResourceHealthStatus,RestrictedKubeletPreferredAddressTypes,RetryGenerateName,RotateKubeletServerCertificate,RuntimeClassInImageCriApi,SELinuxChangePolicy,SELinuxMount,"
+      "SELinuxMountReadWriteOncePod,SchedulerAsyncAPICalls,SchedulerAsyncPreemption,SchedulerPopFromBackoffQ,SchedulerQueueingHints,SeparateCacheWatchRPC,SeparateTaintEvictionController,ServiceAccountNodeAudienceRestriction,"
+      "ServiceAccountTokenJTI,ServiceAccountTokenNodeBinding,ServiceAccountTokenNodeBindingValidation,ServiceAccountTokenPodNodeInfo,ServiceTrafficDistribution,SidecarContainers,SizeBasedListCostEstimate,StatefulSetAutoDeletePVC,"
+      "StatefulSetSemanticRevisionComparison,StorageCapacityScoring,StorageNamespaceIndex,StorageVersionAPI,StorageVersionHash,StorageVersionMigrator,StreamingCollectionEncodingToJSON,StreamingCollectionEncodingToProtobuf,StrictCostEnforcementForVAP,"
+      "StrictCostEnforcementForWebhooks,StrictIPCIDRValidation,StructuredAuthenticationConfiguration,StructuredAuthenticationConfigurationEgressSelector,StructuredAuthenticationConfigurationJWKSMetrics,StructuredAuthorizationConfiguration,"
+      "SupplementalGroupsPolicy,SystemdWatchdog,TokenRequestServiceAccountUIDValidation,TopologyAwareHints,TopologyManagerPolicyAlphaOptions,TopologyManagerPolicyBetaOptions,TopologyManagerPolicyOptions,TranslateStreamCloseWebsocketRequests,"
+      "UnauthenticatedHTTP2DOSMitigation,UnknownVersionInteroperabilityProxy,UserNamespacesPodSecurityStandards,UserNamespacesSupport,VolumeAttributesClass,WatchCacheInitializationPostStartHook,WatchFromStorageWithoutResourceVersion,WatchList,"
+      "WatchListClient,WinDSR,WinOverlay,WindowsCPUAndMemoryAffinity,WindowsGracefulNodeShutdown,WindowsHostNetwork,";
+  for (const std::string_view gate : Split(gates, ',')) {
+    if (Trim(gate).empty()) continue;
+    const std::size_t eq = gate.find('=');
+    const std::string_view name = Trim(gate.substr(0, eq)), value = eq == gate.npos ? std::string_view() : Trim(gate.substr(eq + 1));
+    if (value != "true" && value != "false") return Fail(Code::kInvalid, Cat("--feature-gates: ", Quote(gate), ": expected NAME=true or NAME=false"));
+    if (kKnown.find(Cat(",", name, ",")) == kKnown.npos) return Fail(Code::kInvalid, Cat("--feature-gates: unrecognized feature gate: ", name));
+  }
+  return {};
+}
+
 Result<> MakeAbsolute(std::string* directory) {
   if (directory->empty()) return Fail(Code::kInvalid, "--data-dir needs a directory");
   if (directory->front() == '/') return {};
@@ -163,6 +222,9 @@ Result<Options> Parse(const std::vector<std::string>& args, Before before) {
   for (const Assignment& a : given) o.*(a.flag->field) = a.value;
   TRY_VOID(OneOf("runtime", o.runtime, "auto|oci|docker|none"));
   TRY_VOID(OneOf("log-level", o.log_level, "debug|info|warn|error"));
+  TRY_VOID(OneOf("anonymous-auth", o.anonymous_auth, "true|false"));
+  TRY_VOID(CheckFeatureGates(o.feature_gates));
+  if (o.tls_cert_file.empty() != o.tls_private_key_file.empty()) return Fail(Code::kInvalid, "--tls-cert-file and --tls-private-key-file need each other");
   TRY_VOID(OneOf("log-format", o.log_format, "text|json"));
   if (const auto n = ParseInt(o.hollow_nodes); !n || *n < 0 || *n > 5000) return Fail(Code::kInvalid, Cat("--hollow-nodes=", o.hollow_nodes, ": expected 0 to 5000"));
   TRY_VOID(CheckNetwork(o));

@@ -40,6 +40,12 @@ struct Options {
   std::string hollow_nodes = "0";            // nodes that only pretend to run their pods
   std::string token_auth_file;
   std::string client_ca_file;
+  std::string authentication_config, anonymous_auth = "true";
+  std::string oidc_issuer_url, oidc_client_id, oidc_username_claim = "sub", oidc_username_prefix, oidc_groups_claim, oidc_groups_prefix, oidc_required_claim, oidc_ca_file;
+  std::string max_requests_inflight = "400", max_mutating_requests_inflight = "200";
+  std::string audit_policy_file, audit_log_path, audit_log_maxsize = "100", audit_log_maxbackup = "0", audit_log_maxage = "0";
+  std::string encryption_provider_config;
+  std::string tls_cert_file, tls_private_key_file, feature_gates;
   std::string authorization_mode = "Node,RBAC";
   std::string enable_admission_plugins, disable_admission_plugins;
   bool help = false;

@@ -14,6 +14,7 @@
 #include "cmd/skerry/pki.h"
 #include "cmd/skerry/pod_network.h"
 #include "cmd/skerry/runtime.h"
+#include "cmd/skerry/sealing.h"
 #include "cmd/skerry/verbs.h"
 #include "core/base/files.h"
 #include "core/base/strings.h"
@@ -24,7 +25,9 @@
 #include "core/text/duration.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/auth/console_sessions.h"
+#include "embedded-kube-shim/controllers/certificates.h"
 #include "embedded-kube-shim/controllers/context.h"
+#include "embedded-kube-shim/controllers/flow_schema.h"
 #include "embedded-kube-shim/node/agent.h"
 #include "embedded-kube-shim/node/hollow.h"
 #include "embedded-kube-shim/scheduler/scheduler.h"
@@ -170,7 +173,8 @@ class ApplianceImpl final : public Appliance {
     const auto age = text::ParseDuration(o_.history);
     if (!age) return Fail(Code::kInvalid, Cat("--history=", o_.history, ": expected a duration such as 5m"));
     so.history_age = std::chrono::duration_cast<std::chrono::seconds>(*age);
-    TRY(store_, store::OpenRocksStore(std::move(so)));
+    TRY(auto sealer, LoadSealer(o_.data_dir + "/pki", o_.encryption_provider_config));
+    TRY(store_, store::OpenSealedStore(std::move(so), std::move(sealer)));
     return {};
   }
 
@@ -195,6 +199,7 @@ class ApplianceImpl final : public Appliance {
     ao.node = [this]() -> kube::NodeStreams* { return agent_.get(); };
     ao.admission = {Names(o_.enable_admission_plugins), Names(o_.disable_admission_plugins)};
     ao.authorization_modes = Names(o_.authorization_mode);
+    TRY_VOID(SetUpRequests(ao));
     if (!o_.token_auth_file.empty()) {
       TRY(const std::string text, ReadFile(o_.token_auth_file, 1 << 20));
       TRY(ao.tokens, kube::ParseTokenFile(text));
@@ -209,6 +214,7 @@ class ApplianceImpl final : public Appliance {
       TRY(const std::string more, ReadFile(o_.client_ca_file, 1 << 20));
       tls.client_ca_pem += "\n" + more;
     }
+    if (!o_.tls_cert_file.empty()) TRY_VOID(OfferOperatorsCertificate(tls));
     tls.client_auth = net::ClientAuth::kRequest;
     tls.alpn = {"h2", "http/1.1"};
     TRY(std::shared_ptr<net::TlsServerContext> context, net::TlsServerContext::Create(std::move(tls)));
@@ -229,6 +235,76 @@ class ApplianceImpl final : public Appliance {
       TRY_VOID(WriteFileDurably(o_.kubeconfig_out, kubeconfig, 0600));
     }
     return WriteFileDurably(o_.run_dir + "/api-address", addresses_.api + "\n", 0644);
+  }
+
+  // Clients that ask for one of our own names, or for none, get the certificate that our kubeconfigs trust; others the operator's.
+  Result<> OfferOperatorsCertificate(net::TlsServerConfig& tls) {
+    net::TlsIdentity identity;
+    TRY(identity.chain_pem, ReadFile(o_.tls_cert_file, 1 << 20));
+    TRY(identity.key_pem, ReadFile(o_.tls_private_key_file, 1 << 20));
+    auto certificate = net::TlsCertificate::Create(identity);
+    if (!certificate) return std::unexpected(std::move(certificate).error().Wrap("--tls-cert-file"));
+    tls.select = [offered = std::move(*certificate), own = ServerNames(o_, o_.node_ip).dns](std::string_view name) -> std::shared_ptr<const net::TlsCertificate> {
+      return name.empty() || std::find(own.begin(), own.end(), name) != own.end() ? nullptr : offered;
+    };
+    return {};
+  }
+
+  bool MayRequestCertificate(const json::Value& spec, std::string_view permission) const {
+    kube::Attributes attributes;
+    attributes.user.name = spec["username"].Str();
+    attributes.user.uid = spec["uid"].Str();
+    for (const json::Value& group : spec["groups"].Items()) attributes.user.groups.emplace_back(group.Str());
+    attributes.verb = "create";
+    attributes.group = "certificates.k8s.io";
+    attributes.version = "*";
+    attributes.resource = "certificatesigningrequests";
+    attributes.subresource = permission;
+    return api_->authorizer().Authorize(attributes).decision == kube::Decision::kAllow;
+  }
+
+  // Who may ask for how much at once, and what is written down about it.
+  Result<> SetUpRequests(kube::ApiServerOptions& ao) {
+    if (!o_.authentication_config.empty()) {
+      TRY(const std::string text, ReadFile(o_.authentication_config, 1 << 20));
+      auto parsed = kube::ParseAuthenticationConfiguration(text);
+      if (!parsed) return std::unexpected(std::move(parsed).error().Wrap(o_.authentication_config));
+      ao.authentication = std::move(*parsed);
+    }
+    if (!o_.oidc_issuer_url.empty()) {
+      if (!ao.authentication.issuers.empty()) return Fail(Code::kInvalid, "--authentication-config and --oidc-issuer-url exclude each other");
+      kube::JwtIssuer issuer;
+      issuer.url = o_.oidc_issuer_url;
+      if (!issuer.url.starts_with("https://")) return Fail(Code::kInvalid, "--oidc-issuer-url must be an https URL");
+      if (o_.oidc_client_id.empty()) return Fail(Code::kInvalid, "--oidc-client-id is needed with --oidc-issuer-url");
+      issuer.audiences = {o_.oidc_client_id};
+      issuer.username_claim = o_.oidc_username_claim;
+      issuer.username_prefix = o_.oidc_username_prefix == "-" ? "" : !o_.oidc_username_prefix.empty() ? o_.oidc_username_prefix : o_.oidc_username_claim == "email" ? "" : issuer.url + "#";
+      issuer.groups_claim = o_.oidc_groups_claim;
+      issuer.groups_prefix = o_.oidc_groups_prefix;
+      for (const std::string& pair : Names(o_.oidc_required_claim)) issuer.required_claims[pair.substr(0, pair.find('='))] = pair.find('=') == pair.npos ? "" : pair.substr(pair.find('=') + 1);
+      if (!o_.oidc_ca_file.empty()) {
+        TRY(issuer.ca_pem, ReadFile(o_.oidc_ca_file, 1 << 20));
+      }
+      ao.authentication.issuers.push_back(std::move(issuer));
+    }
+    if (o_.anonymous_auth == "false") ao.authentication.anonymous = kube::AnonymousAccess{false, {}};
+    const auto number = [](const char* flag, const std::string& text) -> Result<std::int64_t> {
+      const auto n = ParseInt(text);
+      if (!n || *n < 0 || *n > 1'000'000) return Fail(Code::kInvalid, Cat("--", flag, "=", text, ": expected a number from 0 to 1000000"));
+      return *n;
+    };
+    TRY(const auto reads, number("max-requests-inflight", o_.max_requests_inflight));
+    TRY(const auto writes, number("max-mutating-requests-inflight", o_.max_mutating_requests_inflight));
+    ao.flow.seats = static_cast<int>(reads + writes);
+    if (o_.audit_policy_file.empty() != o_.audit_log_path.empty()) return Fail(Code::kInvalid, "--audit-policy-file and --audit-log-path need each other");
+    if (o_.audit_policy_file.empty()) return {};
+    TRY(ao.audit_policy, ReadFile(o_.audit_policy_file, 1 << 20));
+    TRY(const auto size, number("audit-log-maxsize", o_.audit_log_maxsize));
+    TRY(const auto backups, number("audit-log-maxbackup", o_.audit_log_maxbackup));
+    TRY(const auto days, number("audit-log-maxage", o_.audit_log_maxage));
+    ao.audit_log = {o_.audit_log_path, (size > 0 ? size : 100) << 20, static_cast<int>(backups), std::chrono::hours(24 * days)};
+    return {};
   }
 
   kube::Client& ClientOf(std::string_view name) {
@@ -261,6 +337,11 @@ class ApplianceImpl final : public Appliance {
     kube::AddRootCaPublisher(context);
     kube::AddClusterRoleAggregation(context);
     kube::AddResourceQuota(context);
+    constexpr std::string_view kFlow = "api-priority-and-fairness-config-consumer-v1";
+    clients_[std::string(kFlow)] = api_->NewClient({"system:apiserver", "", {"system:masters", "system:authenticated"}, {}}, std::string(kFlow));
+    kube::AddFlowSchemaStatus(context);
+    TRY(auto authority, crypto::CertificateAuthority::Load(pki_.ca_pem, pki_.ca_key_pem));
+    kube::AddCertificates(context, {std::move(authority), [this](const json::Value& spec, std::string_view permission) { return MayRequestCertificate(spec, permission); }});
     if (o_.runtime != "none") kube::AddNodeRole(context, o_.node_name);
     kube::AddReplicaSet(context);
     kube::AddReplicationController(context);

@@ -74,6 +74,8 @@ std::vector<Lexeme> Tokenize(std::string_view text) {
   return out;
 }
 
+Result<> CheckRequirement(const Requirement& r);
+
 class LabelParser {
  public:
   explicit LabelParser(std::string_view text) : lexemes_(Tokenize(text)) {}
@@ -134,6 +136,7 @@ class LabelParser {
       if (!IsWord(value)) return BadSelector(Cat("found '", value.text, "', expected: identifier"));
       r.values.emplace_back(value.text);
     }
+    TRY_VOID(CheckRequirement(r));   // before what follows, too
     return r;
   }
 

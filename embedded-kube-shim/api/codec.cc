@@ -57,6 +57,11 @@ Result<Value> ParseJson(std::string_view kind, std::string_view body) {
   auto document = json::Parse(body, options);
   if (!document && document.error().code() == Code::kTooLarge) return document;
   if (!document) return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: ", document.error().message()), body));
+  for (const std::string_view member : {"apiVersion", "kind"})
+    if (const Value* value = document->is_object() ? document->Find(member) : nullptr; value && !value->is_string() && !value->is_null())
+      return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: json: cannot unmarshal ",
+                                                    value->is_array() ? "array" : value->is_object() ? "object" : value->is_bool() ? "bool" : "number", " into Go struct field .", member, " of type string"),
+                                          body));
   return RequireObject(kind, *std::move(document), body);
 }
 
@@ -139,6 +144,8 @@ Result<Decoded> DecodeBody(const GroupVersionKind& expected, SchemaPtr schema, E
   std::vector<std::string> duplicates;
   TRY(Value document, encoding == Encoding::kYaml ? ParseYaml(expected.kind, body, duplicates) : ParseJson(expected.kind, body));
   const GroupVersionKind gvk = KindOf(document, expected);
+  if (gvk != expected && gvk.group.empty() && gvk.version == "v1" && gvk.kind == "List")
+    return std::unexpected(CannotHandle(gvk, expected, Cat("converting (v1.List) to (", expected.group.empty() ? std::string("core") : expected.group.substr(0, expected.group.find('.')), ".", expected.kind, "): unknown conversion")));
   if (gvk != expected && !FindBuiltinSchema(gvk)) return std::unexpected(NotRegistered(gvk, expected));
   SchemaPtr typed = gvk == expected ? schema : FindBuiltinSchema(gvk);
   TRY(Decoded out, Typed(typed, gvk, expected, std::move(document)));

@@ -28,6 +28,8 @@ void ContainerDefaults(Value& container) {
 }
 
 void VolumeDefaults(Value& volume) {
+  if (Value* image = volume.Find("image"); image && image->is_object() && Lacks(*image, "pullPolicy"))
+    image->Set("pullPolicy") = ImageTag((*image)["reference"].Str()) == "latest" ? "Always" : "IfNotPresent";
   for (const json::Member& member : volume.Members())
     if (member.key != "name" && !member.value.is_null()) return;
   volume.Set("emptyDir") = Value::Object();

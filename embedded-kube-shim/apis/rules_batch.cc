@@ -259,6 +259,115 @@ void Job(Run& run, const Node& job) {
   JobUpdate(run, job);
 }
 
+// What a job's status says now and said before.
+struct JobState {
+  explicit JobState(const Node& job) : status(job["status"]), spec(job["spec"]) {}
+  const Node status, spec;
+
+  static bool Is(const Value& from, std::string_view type) {
+    for (const Value& condition : from["conditions"].Items())
+      if (condition["type"].Str() == type && condition["status"].Str() == "True") return true;
+    return false;
+  }
+  bool now(std::string_view type) const { return Is(*status, type); }
+  bool before(std::string_view type) const { return Is(*status.old, type); }
+  bool turned(std::string_view type) const { return now(type) != before(type); }
+  bool changed(std::string_view field) const { return !SameValue((*status)[field], (*status.old)[field]); }
+  bool finished() const { return now("Complete") || now("Failed"); }
+  bool finish_changed() const { return finished() != (before("Complete") || before("Failed")); }
+  bool indexed() const { return spec.Str("completionMode") == "Indexed"; }
+};
+
+// Conditions that exclude or need each other, and times that go with them.
+void CheckJobConditions(Run& run, const Node& job) {
+  const JobState s(job);
+  const Node& status = s.status;
+  const auto refuse = [&](std::string text) { run.Add(FieldErrorType::kInvalid, status.path + ".conditions", "", std::move(text)); };
+  if ((s.turned("Complete") || s.turned("Failed")) && s.now("Complete") && s.now("Failed")) refuse("cannot set Complete=True and Failed=true conditions");
+  if ((s.turned("Complete") || s.turned("FailureTarget")) && s.now("Complete") && s.now("FailureTarget")) refuse("cannot set Complete=True and FailureTarget=true conditions");
+  const Node start = status["startTime"], completion = status["completionTime"];
+  if (s.turned("Complete") || s.changed("completionTime")) {
+    if (!s.now("Complete") && !completion->is_null()) run.Invalid(completion, "cannot set completionTime when there is no Complete=True condition");
+    if (s.now("Complete") && completion->is_null()) run.Required(completion, "completionTime is required for Complete jobs");
+  }
+  if ((s.changed("startTime") || s.changed("completionTime")) && !start->is_null() && !completion->is_null() && completion->Str() < start->Str())
+    run.Invalid(completion, "must be equal to or after `startTime`");
+  if ((s.turned("Failed") || s.changed("failedIndexes")) && s.now("Failed") && !s.now("FailureTarget")) refuse("cannot set Failed=True condition without the FailureTarget=true condition");
+  if ((s.turned("Complete") || s.turned("SuccessCriteriaMet")) && s.now("Complete") && !s.now("SuccessCriteriaMet"))
+    refuse("cannot set Complete=True condition without the SuccessCriteriaMet=true condition");
+  if ((s.finish_changed() || s.changed("active")) && s.finished() && status["active"]->Int() > 0) run.Invalid(status["active"], "active>0 is invalid for finished job");
+  const bool never_started = (*s.spec)["suspend"].Bool() && (*s.spec)["completions"].is_int() && (*s.spec)["completions"].Int() == 0;
+  if ((s.finish_changed() || s.changed("startTime")) && s.finished() && start->is_null() && !never_started) run.Required(start, "startTime is required for finished job");
+  const Node uncounted = status["uncountedTerminatedPods"];
+  if ((s.finish_changed() || s.changed("uncountedTerminatedPods")) && s.finished() && (uncounted["succeeded"].size() > 0 || uncounted["failed"].size() > 0))
+    run.Invalid(uncounted, RenderInternal(uncounted.schema, *uncounted), "must be empty for finished job");
+}
+
+// The first numbers of the intervals of both texts that overlap; -1 = none.
+std::int64_t FirstCommonIndex(std::string_view a, std::string_view b) {
+  using Interval = std::pair<std::int64_t, std::int64_t>;
+  const auto intervals = [](std::string_view text) {
+    std::vector<Interval> out;
+    for (const std::string_view part : Split(text, ',')) {
+      const auto dash = part.find('-');
+      const auto first = ParseInt(part.substr(0, dash)), last = dash == part.npos ? first : ParseInt(part.substr(dash + 1));
+      if (first && last) out.emplace_back(*first, *last);
+    }
+    return out;
+  };
+  for (const Interval& x : intervals(a))
+    for (const Interval& y : intervals(b))
+      if (x.first <= y.second && y.first <= x.second) return std::max(x.first, y.first);
+  return -1;
+}
+
+void CheckJobIndexes(Run& run, const Node& job) {
+  const JobState s(job);
+  const Node completed = s.status["completedIndexes"], failed = s.status["failedIndexes"], completions = s.spec["completions"];
+  const auto parse = [&](const Node& indexes, std::string_view name) {
+    std::string error;
+    CountIndexes(indexes->Str(), completions->Int(), error);
+    if (!error.empty()) run.Invalid(indexes, Cat("error parsing ", name, ": ", error));
+  };
+  const bool completed_changed = s.changed("completedIndexes"), failed_changed = s.changed("failedIndexes");
+  const bool per_index = !s.spec["backoffLimitPerIndex"]->is_null();
+  if (completed_changed && !completions->is_null()) parse(completed, "completedIndexes");
+  if (failed_changed && !completions->is_null() && per_index && !failed->is_null()) parse(failed, "failedIndexes");
+  if (completed_changed && !completed->Str().empty() && !s.indexed()) run.Invalid(completed, "cannot set non-empty completedIndexes when non-indexed completion mode");
+  if (failed_changed && !failed->is_null() && !per_index) run.Invalid(failed, "cannot set non-null failedIndexes when backoffLimitPerIndex is null");
+  if (!completed_changed && !failed_changed) return;
+  if (const std::int64_t common = FirstCommonIndex(failed->Str(), completed->Str()); common >= 0) run.Invalid(failed, Cat("failedIndexes and completedIndexes overlap at index: ", common));
+}
+
+void CheckJobTransition(Run& run, const Node& job) {
+  const JobState s(job);
+  const Node& status = s.status;
+  const auto refuse = [&](std::string text) { run.Add(FieldErrorType::kInvalid, status.path + ".conditions", "", std::move(text)); };
+  const Node terminating = status["terminating"], ready = status["ready"];
+  if ((s.finish_changed() || s.changed("terminating")) && s.finished() && terminating->Int() > 0) run.Invalid(terminating, "terminating>0 is invalid for finished job");
+  if ((s.changed("ready") || s.changed("active")) && !ready->is_null() && ready->Int() > status["active"]->Int()) run.Invalid(ready, "cannot set more ready pods than active");
+  if (s.now("SuccessCriteriaMet") && s.now("Failed")) refuse("cannot set SuccessCriteriaMet=True and Failed=true conditions");
+  if (s.now("SuccessCriteriaMet") && s.now("FailureTarget")) refuse("cannot set SuccessCriteriaMet=True and FailureTarget=true conditions");
+  if (!s.spec["successPolicy"]->is_null() && s.now("Complete") && !s.now("SuccessCriteriaMet")) refuse("cannot set Complete=True for Job with SuccessPolicy unless SuccessCriteriaMet=True");
+  for (std::string_view type : {"Failed", "Complete", "FailureTarget"})
+    if (s.before(type) && !s.now(type)) refuse(Cat("cannot disable the terminal ", type, "=True condition"));
+  if (status["failed"]->Int() < status["failed"].old->Int()) run.Invalid(status["failed"], std::to_string(status["failed"]->Int()), "cannot decrease the failed counter");
+  const bool elastic = s.indexed() && SameValue((*s.spec)["completions"], (*s.spec)["parallelism"]);
+  if (!elastic && status["succeeded"]->Int() < status["succeeded"].old->Int())
+    run.Invalid(status["succeeded"], std::to_string(status["succeeded"]->Int()), "cannot decrease the succeeded counter");
+  const Node completion = status["completionTime"], start = status["startTime"];
+  if (!completion->is_null() && !completion.old->is_null() && s.changed("completionTime")) run.Invalid(completion, "field is immutable");
+  const auto suspended = [](const Value& from, std::string_view wanted) {
+    for (const Value& condition : from["conditions"].Items())
+      if (condition["type"].Str() == "Suspended") return condition["status"].Str() == wanted;
+    return false;
+  };
+  const bool resuming = suspended(*status.old, "True") && suspended(*status, "False");
+  if (s.changed("startTime") && !start.old->is_null() && !resuming && !(*s.spec)["suspend"].Bool()) run.Invalid(start, "field is immutable for unsuspended job once set");
+  if (s.before("SuccessCriteriaMet") && !s.now("SuccessCriteriaMet")) refuse("cannot disable the SuccessCriteriaMet=True condition");
+  if (s.before("Complete") && !s.before("SuccessCriteriaMet") && s.now("SuccessCriteriaMet")) refuse("cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions");
+}
+
 void JobStatus(Run& run, const Node& job) {
   const Node status = job["status"];
   for (std::string_view field : {"active", "succeeded", "failed", "ready", "terminating"})
@@ -269,21 +378,9 @@ void JobStatus(Run& run, const Node& job) {
       if (uid->Str().empty()) run.Invalid(uid, "must not be empty");
       else if (!seen.insert(std::string(uid->Str())).second) run.Duplicate(uid);
     }
-  const auto is_true = [](const Value& from, std::string_view type) {
-    for (const Value& condition : from["conditions"].Items())
-      if (condition["type"].Str() == type && condition["status"].Str() == "True") return true;
-    return false;
-  };
-  const auto now = [&](std::string_view type) { return is_true(*status, type); };
-  const auto before = [&](std::string_view type) { return is_true(*status.old, type); };
-  const auto refuse = [&](const char* text) { run.Add(FieldErrorType::kInvalid, status.path + ".conditions", "", text); };
-  if (now("Complete") && now("Failed")) refuse("cannot set Complete=True and Failed=true conditions");
-  if (now("Complete") && now("FailureTarget")) refuse("cannot set Complete=True and FailureTarget=true conditions");
-  if (now("SuccessCriteriaMet") && now("Failed")) refuse("cannot set SuccessCriteriaMet=True and Failed=true conditions");
-  if (now("SuccessCriteriaMet") && now("FailureTarget")) refuse("cannot set SuccessCriteriaMet=True and FailureTarget=true conditions");
-  for (std::string_view type : {"Failed", "Complete", "FailureTarget"})
-    if (before(type) && !now(type)) run.Add(FieldErrorType::kInvalid, status.path + ".conditions", "", Cat("cannot disable the terminal ", type, "=True condition"));
-  if (before("SuccessCriteriaMet") && !now("SuccessCriteriaMet")) refuse("cannot disable the SuccessCriteriaMet=True condition");
+  CheckJobConditions(run, job);
+  CheckJobIndexes(run, job);
+  CheckJobTransition(run, job);
 }
 
 void CheckTimeZone(Run& run, const Node& zone) {

@@ -243,6 +243,25 @@ void CheckSigningConditions(Run& run, const Node& conditions) {
   }
 }
 
+// Certificates in PEM and nothing else.
+void CheckCertificateBlocks(Run& run, const Node& certificate) {
+  constexpr std::string_view kBegin = "-----BEGIN ", kEnd = "-----";
+  const std::string pem = text::FromBase64(certificate->Str()).value_or("");
+  if (certificate->Str().empty()) return;
+  const auto refuse = [&](std::string why) { run.Add(FieldErrorType::kInvalid, certificate.path, "\"<certificate data>\"", std::move(why)); };
+  std::size_t blocks = 0;
+  for (std::size_t at = pem.find(kBegin); at != pem.npos; at = pem.find(kBegin, at + 1)) {
+    const auto name_end = pem.find(kEnd, at + kBegin.size());
+    if (name_end == pem.npos) break;
+    const auto type = std::string_view(pem).substr(at + kBegin.size(), name_end - at - kBegin.size());
+    if (pem.find(Cat("-----END ", type, "-----"), name_end) == pem.npos) continue;
+    ++blocks;
+    if (type != "CERTIFICATE") return refuse(Cat("only CERTIFICATE PEM blocks are allowed, found ", Quote(type)));
+    if (const auto line = pem.find('\n', name_end); line != pem.npos && pem.substr(line + 1, pem.find('\n', line + 1) - line - 1).find(':') != pem.npos) return refuse("no PEM block headers are permitted");
+  }
+  if (blocks == 0) refuse("must contain at least one CERTIFICATE PEM block");
+}
+
 void SigningRequest(Run& run, const Node& object) {
   const Node spec = object["spec"], usages = spec["usages"];
   const std::string pem = text::FromBase64(spec.Str("request")).value_or("");
@@ -273,6 +292,7 @@ void SigningRequest(Run& run, const Node& object) {
       if (count(*conditions, type) > count(*conditions.old, type)) run.Forbidden(conditions, Cat("updates may not add a condition of type ", Quote(type)));
   const Node certificate = object["status"]["certificate"];
   if (SameValue(*certificate, *certificate.old)) return;
+  CheckCertificateBlocks(run, certificate);
   if (run.subresource != "status") run.Forbidden(certificate, "updates may not set certificate content");
   else if (!certificate.old->Str().empty()) run.Forbidden(certificate, "updates may not modify existing certificate content");
 }

@@ -10,12 +10,13 @@ namespace {
 
 using json::Value;
 
+constexpr const char* kMirror = "kubernetes.io/config.mirror";
 constexpr const char* kOnlyThese =
     "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
     "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 void CheckAnnotationUpdates(Run& run, const Node& annotations) {
-  constexpr std::string_view kAppArmor = "container.apparmor.security.beta.kubernetes.io/", kMirror = "kubernetes.io/config.mirror";
+  constexpr std::string_view kAppArmor = "container.apparmor.security.beta.kubernetes.io/";
   for (const json::Member& before : annotations.old->Members()) {
     const Value* now = annotations->Find(before.key);
     if (now && *now == before.value) continue;
@@ -90,12 +91,124 @@ void CheckGatedUpdate(Run& run, const Node& spec) {
   }
 }
 
+// An answer that stands for all others.
+void OnlyForbidden(Run& run, const char* text) {
+  run.errors.clear();
+  run.Add(FieldErrorType::kForbidden, "", "", text);
+}
+
+void CheckEphemeralUpdate(Run& run, const Node& pod) {
+  if ((*pod.old)["metadata"]["annotations"].Find(kMirror)) return OnlyForbidden(run, "static pods do not support ephemeral containers");
+  const Node list = pod["spec"]["ephemeralContainers"];
+  for (const Value& before : list.old->Items()) {
+    const auto now = list.Items();
+    const auto same = std::find_if(now.begin(), now.end(), [&](const Node& container) { return container.Str("name") == before["name"].Str(); });
+    if (same == now.end()) run.Forbidden(list, Cat("existing ephemeral containers ", Quote(before["name"].Str()), " may not be removed\n"));
+    else if (!SameValue(**same, before)) run.Forbidden(list, Cat("existing ephemeral containers ", Quote(before["name"].Str()), " may not be changed\n", InternalDiff(same->schema, before, **same)));
+  }
+}
+
+bool LacksKeyOf(const Value& now, const Value& before) {
+  for (const json::Member& member : before.Members())
+    if (!now.Find(member.key)) return true;
+  return false;
+}
+
+// Everything but the amounts of cpu and memory.
+Value WithoutAmounts(const Value& resources) {
+  Value out = resources.is_object() ? resources.Clone() : Value::Object();
+  for (std::string_view list : {"requests", "limits"}) {
+    if (!out.Find(list)) continue;
+    for (std::string_view name : {"cpu", "memory"}) out.Set(list).Erase(name);
+    if (out[list].size() == 0) out.Erase(list);
+  }
+  return out;
+}
+
+bool CheckResizeOrder(Run& run, const Node& spec) {
+  bool ok = true;
+  for (std::string_view list : {"containers", "initContainers"}) {
+    const Node containers = spec[list];
+    if (containers.size() != containers.old->size()) {
+      run.Forbidden(containers, Cat(list, " may not be added or removed on resize"));
+      ok = false;
+      continue;
+    }
+    for (std::size_t i = 0; i < containers.size(); ++i)
+      if ((*containers).Items()[i]["name"].Str() != containers.old->Items()[i]["name"].Str()) {
+        run.Add(FieldErrorType::kForbidden, Cat(containers.path, "[", i, "].name"), "", Cat(list, " may not be renamed or reordered on resize"));
+        ok = false;
+      }
+  }
+  return ok;
+}
+
+void CheckResizedContainers(Run& run, const Node& spec) {
+  for (std::string_view list : {"containers", "initContainers"}) {
+    const Node containers = spec[list];
+    for (std::size_t i = 0; i < containers.size(); ++i) {
+      const Value &now = (*containers).Items()[i], &before = containers.old->Items()[i];
+      const std::string path = Cat(containers.path, "[", i, "]");
+      const auto forbid = [&](const std::string& at, const char* text) { run.Add(FieldErrorType::kForbidden, at, "", text); };
+      if (LacksKeyOf(now["resources"]["requests"], before["resources"]["requests"])) forbid(path + ".resources.requests", "resource requests cannot be removed");
+      if (LacksKeyOf(now["resources"]["limits"], before["resources"]["limits"])) forbid(path + ".resources.limits", "resource limits cannot be removed");
+      const bool only_amounts = SameValue(WithoutAmounts(now["resources"]), WithoutAmounts(before["resources"]));
+      const bool init = list == "initContainers";
+      if (!only_amounts) forbid(init ? path : std::string("spec"), init ? "only cpu and memory resources for init or sidecar containers are mutable" : "only cpu and memory resources are mutable");
+      if (!init || before["restartPolicy"].Str() == "Always" || SameValue(now["resources"], before["resources"])) continue;
+      for (const Value& policy : before["resizePolicy"].Items())
+        if (policy["restartPolicy"].Str() == "RestartContainer") {
+          forbid(path, "non-sidecar init containers with a resize policy of RestartContainer cannot be resized");
+          break;
+        }
+    }
+  }
+}
+
+void CheckResizedPodLevel(Run& run, const Node& resources) {
+  if (resources->is_null() && resources.old->is_null()) return;
+  if (resources->is_null()) return run.Forbidden(resources, "pod-level resources cannot be removed");
+  for (std::string_view list : {"requests", "limits"})
+    if (LacksKeyOf((*resources)[list], (*resources.old)[list])) run.Forbidden(resources[list], Cat("pod-level resource ", list, " cannot be removed"));
+  if (!SameValue(WithoutAmounts(*resources), WithoutAmounts(*resources.old))) run.Add(FieldErrorType::kForbidden, "spec", "", "only cpu and memory resources are mutable at pod-level");
+}
+
+// The first running container tells whether the node's agent knows of resizing.
+bool NodeResizes(const Value& pod) {
+  for (const Value& status : pod["status"]["containerStatuses"].Items())
+    if (status["state"].Find("running")) return status.Find("resources") != nullptr;
+  return true;
+}
+
+void CheckResize(Run& run, const Node& pod) {
+  const Node spec = pod["spec"];
+  if ((*pod.old)["metadata"]["annotations"].Find(kMirror)) return OnlyForbidden(run, "static pods cannot be resized");
+  if ((*spec.old)["os"]["name"].Str() == "windows") return OnlyForbidden(run, "windows pods cannot be resized");
+  if (QosClass(*pod) != QosClass(*pod.old)) run.Add(FieldErrorType::kInvalid, "spec", Quote((*pod)["status"]["qosClass"].Str()), "Pod QOS Class may not change as a result of resizing");
+  if (!NodeResizes(*pod.old)) run.Forbidden(spec, "Pod running on node without support for resize");
+  if ((*pod.old)["status"]["nodeAllocatableResourceClaimStatuses"].size() > 0) run.Forbidden(spec, "pods with node allocatable resource claims cannot be resized");
+  if (!CheckResizeOrder(run, spec)) return;
+  CheckResizedPodLevel(run, spec["resources"]);
+  CheckResizedContainers(run, spec);
+  if (!run.errors.empty()) return;
+  Value now = spec->Clone();
+  const auto keep = [](Value& to, const Value& from) {
+    if (const Value* resources = from.Find("resources")) to.Set("resources") = resources->Clone();
+    else to.Erase("resources");
+  };
+  keep(now, *spec.old);
+  for (std::string_view list : {"containers", "initContainers"})
+    for (std::size_t i = 0; i < now[list].size(); ++i) keep(now.Set(list).MutableItems()[i], (*spec.old)[list].Items()[i]);
+  if (!SameValue(now, *spec.old)) run.Forbidden(spec, "only cpu and memory resources are mutable");
+}
+
 }  // namespace
 
 void CheckPodUpdate(Run& run, const Node& pod) {
   const Node spec = pod["spec"];
   CheckAnnotationUpdates(run, pod["metadata"]["annotations"]);
-  if (!run.subresource.empty() && run.subresource != "ephemeralcontainers" && run.subresource != "resize") return;
+  if (run.subresource == "ephemeralcontainers") return CheckEphemeralUpdate(run, pod);
+  if (run.subresource == "resize") return CheckResize(run, pod);
   if (!run.subresource.empty()) return;
   bool counted = true;
   for (std::string_view list : {"containers", "initContainers"})

@@ -26,6 +26,27 @@ bool AddComputeResources(const Value& list, Amounts& total) {
   return found == 2;
 }
 
+// Profiles that are only named by annotations, as they were before there were fields.
+void TakeAppArmorAnnotations(StrategyContext& context, Value& pod) {
+  constexpr std::string_view kPrefix = "container.apparmor.security.beta.kubernetes.io/";
+  if (pod.At({"spec", "os", "name"}).Str() == "windows") return;
+  for (std::string_view list : {"initContainers", "containers"}) {
+    Value* containers = pod.Set("spec").Find(list);
+    if (!containers || !containers->is_array()) continue;
+    for (Value& container : containers->MutableItems()) {
+      const std::string key = std::string(kPrefix) + std::string(container["name"].Str());
+      const std::string_view text = pod.At({"metadata", "annotations", key}).Str();
+      if (text.empty() || container["securityContext"].Find("appArmorProfile") || pod.At({"spec", "securityContext"}).Find("appArmorProfile")) continue;
+      const bool local = text.starts_with("localhost/");
+      if (!local && text != "unconfined" && text != "runtime/default") continue;
+      Value& profile = container.Set("securityContext").Set("appArmorProfile");
+      profile.Set("type") = local ? "Localhost" : text == "unconfined" ? "Unconfined" : "RuntimeDefault";
+      if (local) profile.Set("localhostProfile") = text.substr(10);
+      context.AddWarning("metadata.annotations[" + key + "]: deprecated since v1.30; use the \"appArmorProfile\" field instead");
+    }
+  }
+}
+
 class PodStrategy final : public BuiltinStrategy {
  public:
   void PrepareForCreate(StrategyContext& context, Value& pod) const override {
@@ -42,6 +63,7 @@ class PodStrategy final : public BuiltinStrategy {
       condition.Set("message") = "Scheduling is blocked due to non-empty scheduling gates";
       status.Set("conditions").Append(std::move(condition));
     }
+    TakeAppArmorAnnotations(context, pod);
     // Selectors of topology spreading and affinity take over the pod's own values of matchLabelKeys.
     Value& spec = pod.Set("spec");
     if (Value* constraints = spec.Find("topologySpreadConstraints"); constraints && constraints->is_array())

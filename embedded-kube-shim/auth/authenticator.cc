@@ -74,20 +74,6 @@ void AddGroup(User& user, std::string_view group) {
 
 Error Unauthorized() { return Error(Code::kUnauthenticated, "Unauthorized"); }
 
-std::string PercentDecode(std::string_view text) {
-  std::string out;
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
-      out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<std::vector<StaticToken>> ParseTokenFile(std::string_view text) {
@@ -154,76 +140,12 @@ Result<std::optional<User>> AuthenticatorChain::Authenticate(const Ctx& ctx, con
       return std::unexpected(Unauthorized());
     }
   }
+  if (!anonymous_.enabled || (!anonymous_.paths.empty() && std::find(anonymous_.paths.begin(), anonymous_.paths.end(), request.path) == anonymous_.paths.end()))
+    return std::unexpected(Unauthorized());
   User anonymous;
   anonymous.name = "system:anonymous";
   anonymous.groups.emplace_back(kUnauthenticated);
   return anonymous;
-}
-
-Result<User> Impersonate(const Authorizer& authorizer, User user, const http::Request& request) {
-  constexpr std::string_view kExtra = "impersonate-extra-";
-  User wanted;
-  std::vector<std::pair<std::string, std::string>> extras;
-  bool asked = false;
-  for (const auto& header : request.headers) {
-    const auto name = ToLower(header.name);
-    if (!name.starts_with("impersonate-")) continue;
-    asked = true;
-    if (name == "impersonate-user") wanted.name = header.value;
-    else if (name == "impersonate-group") wanted.groups.push_back(header.value);
-    else if (name == "impersonate-uid") wanted.uid = header.value;
-    else if (name.starts_with(kExtra)) extras.emplace_back(PercentDecode(std::string_view(name).substr(kExtra.size())), header.value);
-  }
-  if (!asked) return user;
-  if (wanted.name.empty()) return std::unexpected(PlainInternalError(Cat("requested ", "[]", " without impersonating a user")));
-  const auto check = [&](Attributes attributes) -> Result<> {
-    attributes.user = user;
-    attributes.verb = "impersonate";
-    attributes.version = "v1";
-    const auto verdict = authorizer.Authorize(attributes);
-    if (verdict.decision == Decision::kAllow) return {};
-    return std::unexpected(ForbiddenFor(attributes, verdict.reason));
-  };
-  Attributes attributes;
-  if (wanted.name.starts_with("system:serviceaccount:")) {
-    const auto parts = Split(wanted.name, ':');
-    attributes.resource = "serviceaccounts";
-    if (parts.size() == 4) {
-      attributes.ns = parts[2];
-      attributes.name = parts[3];
-      if (wanted.groups.empty()) wanted.groups = {"system:serviceaccounts", Cat("system:serviceaccounts:", parts[2])};
-    }
-  } else {
-    attributes.resource = "users";
-    attributes.name = wanted.name;
-  }
-  TRY_VOID(check(attributes));
-  for (const auto& group : wanted.groups) {
-    if (attributes.resource == "serviceaccounts" && group.starts_with("system:serviceaccounts")) continue;
-    Attributes for_group;
-    for_group.resource = "groups";
-    for_group.name = group;
-    TRY_VOID(check(for_group));
-  }
-  if (!wanted.uid.empty()) {
-    Attributes for_uid;
-    for_uid.group = "authentication.k8s.io";
-    for_uid.resource = "uids";
-    for_uid.name = wanted.uid;
-    TRY_VOID(check(for_uid));
-  }
-  for (const auto& [key, value] : extras) {
-    Attributes for_extra;
-    for_extra.group = "authentication.k8s.io";
-    for_extra.resource = "userextras";
-    for_extra.subresource = key;
-    for_extra.name = value;
-    TRY_VOID(check(for_extra));
-    wanted.extra[key].push_back(value);
-  }
-  if (wanted.name == "system:anonymous") AddGroup(wanted, kUnauthenticated);
-  else if (!wanted.InGroup(kUnauthenticated)) AddGroup(wanted, kAuthenticated);
-  return wanted;
 }
 
 std::string ForbiddenText(const Attributes& attributes) {

@@ -39,12 +39,18 @@ struct StaticToken {
 Result<std::vector<StaticToken>> ParseTokenFile(std::string_view text);
 std::unique_ptr<TokenAuthenticator> NewStaticTokens(std::vector<StaticToken> tokens);
 
+// Who may come without any credentials.
+struct AnonymousAccess {
+  bool enabled = true;
+  std::vector<std::string> paths;    // empty = any
+};
+
 // Certificate, then bearer token (each in order), then anonymous. A wrong token is an error even when anonymous access exists.
 // Adds system:authenticated or system:unauthenticated.
 class AuthenticatorChain final : public Authenticator {
  public:
-  AuthenticatorChain(std::vector<std::unique_ptr<Authenticator>> requests, std::vector<std::shared_ptr<const TokenAuthenticator>> tokens)
-      : requests_(std::move(requests)), tokens_(std::move(tokens)) {}
+  AuthenticatorChain(std::vector<std::unique_ptr<Authenticator>> requests, std::vector<std::shared_ptr<const TokenAuthenticator>> tokens, AnonymousAccess anonymous = {})
+      : requests_(std::move(requests)), tokens_(std::move(tokens)), anonymous_(std::move(anonymous)) {}
   Result<std::optional<User>> Authenticate(const Ctx& ctx, const http::Request& request) const override;
   // kUnauthenticated says why every authenticator refused: for TokenReview, not for whoever sent the token.
   Result<std::optional<User>> AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* granted) const;
@@ -52,10 +58,8 @@ class AuthenticatorChain final : public Authenticator {
  private:
   const std::vector<std::unique_ptr<Authenticator>> requests_;
   const std::vector<std::shared_ptr<const TokenAuthenticator>> tokens_;
+  const AnonymousAccess anonymous_;
 };
-
-// Replaces `user` by whom the Impersonate-* headers name, when `authorizer` allows it. kForbidden in upstream's words.
-Result<User> Impersonate(const Authorizer& authorizer, User user, const http::Request& request);
 
 // Upstream's sentence for a refusal: `User "x" cannot list resource "y" in API group "z" at the cluster scope`.
 std::string ForbiddenText(const Attributes& attributes);

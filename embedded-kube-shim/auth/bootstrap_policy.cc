@@ -47,7 +47,8 @@ R get,list,watch ; core ; pods/attach,pods/exec,pods/portforward,pods/proxy,secr
 R impersonate ; core ; serviceaccounts
 R create,delete,deletecollection,patch,update ; core ; pods,pods/attach,pods/exec,pods/portforward,pods/proxy
 R create ; core ; pods/eviction
-R create,delete,deletecollection,patch,update ; core ; configmaps,events,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy
+R create,delete,deletecollection,patch,update ; core,events.k8s.io ; events
+R create,delete,deletecollection,patch,update ; core ; configmaps,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy
 R create ; core ; serviceaccounts/token
 R create,delete,deletecollection,patch,update ; apps ; daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale,statefulsets,statefulsets/scale
 R create,delete,deletecollection,patch,update ; autoscaling ; horizontalpodautoscalers
@@ -56,7 +57,7 @@ R create,delete,deletecollection,patch,update ; extensions ; daemonsets,deployme
 R create,delete,deletecollection,patch,update ; policy ; poddisruptionbudgets
 R create,delete,deletecollection,patch,update ; networking.k8s.io ; ingresses,networkpolicies
 R create,delete,deletecollection,get,list,patch,update,watch ; coordination.k8s.io ; leases
-R create,delete,deletecollection,get,list,patch,update,watch ; resource.k8s.io ; resourceclaims,resourceclaimtemplates
+R create,delete,deletecollection,patch,update ; resource.k8s.io ; resourceclaims,resourceclaimtemplates
 C system:aggregate-to-view rbac.authorization.k8s.io/aggregate-to-view=true
 R get,list,watch ; core ; configmaps,endpoints,persistentvolumeclaims,persistentvolumeclaims/status,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/status
 R get,list,watch ; core,events.k8s.io ; events

@@ -1,6 +1,7 @@
 #include "embedded-kube-shim/server/api_handler.h"
 
 #include <algorithm>
+#include <array>
 #include <exception>
 
 #include "core/base/random.h"
@@ -24,11 +25,40 @@ http::Response Plain(int status, std::string text) {
   return response;
 }
 
-void Finish(http::Reply& reply) {
-  const auto id = NewUuid();
-  if (auto* response = std::get_if<http::Response>(&reply)) response->headers.push_back({"Audit-Id", id});
-  else if (auto* streaming = std::get_if<http::Streaming>(&reply)) streaming->headers.push_back({"Audit-Id", id});
+void Finish(http::Reply& reply, std::string id, const FlowControl::Class& which) {
+  const auto add = [&](http::Headers& headers) {
+    headers.push_back({"Audit-Id", std::move(id)});
+    if (which.schema_uid.empty()) return;
+    headers.push_back({"X-Kubernetes-Pf-Flowschema-Uid", which.schema_uid});
+    headers.push_back({"X-Kubernetes-Pf-Prioritylevel-Uid", which.level_uid});
+  };
+  if (auto* response = std::get_if<http::Response>(&reply)) add(response->headers);
+  else if (auto* streaming = std::get_if<http::Streaming>(&reply)) add(streaming->headers);
 }
+
+// Requests that last as long as the client likes hold no seat.
+bool IsLongRunning(const RequestInfo& info) {
+  constexpr std::array<std::string_view, 5> kSubresources = {"exec", "attach", "portforward", "proxy", "log"};
+  return info.verb == "watch" || std::find(kSubresources.begin(), kSubresources.end(), info.subresource) != kSubresources.end();
+}
+
+void Compress(http::Reply& reply);
+
+// What goes with one answer: identifiers, compression, the audit record.
+struct Answering {
+  http::ReplyFn done;
+  bool gzip = false;
+  std::string id = NewUuid();
+  FlowControl::Class which;
+  std::unique_ptr<AuditRecord> record;
+
+  void Send(http::Reply reply) {
+    if (record) record->Answered(reply);
+    if (gzip) Compress(reply);
+    Finish(reply, std::move(id), which);
+    done(std::move(reply));
+  }
+};
 
 // Large answers only: small ones cost more to compress than to send.
 void Compress(http::Reply& reply) {
@@ -120,7 +150,7 @@ Result<> ResolveCustom(RestRequest& request) {
 // The target and its subresource, or why there is none. Methods are checked against what discovery promises.
 Result<> ResolveTarget(const Registry& registry, RestRequest& request) {
   auto& info = request.info;
-  const bool clean = !HasEmptySegment(request.http->path) && !request.http->path.ends_with('/');
+  const bool clean = !HasEmptySegment(request.http->path);   // a slash at the end is none too many
   const auto def = registry.Find(info.group, info.version, info.resource);
   if (def && info.legacy_watch && !def->HasVerb("watch")) return std::unexpected(ResourceNotFoundError());
   const bool proxies = info.subresource == "proxy";
@@ -172,10 +202,11 @@ http::ReplyFn WithWarning(http::ReplyFn done, const std::string& text) {
 
 }  // namespace
 
-Result<User> ApiHandler::Identify(const Ctx& ctx, const http::Request& request) const {
+Result<User> ApiHandler::Identify(const Ctx& ctx, const http::Request& request, const RequestInfo& info, User* original) const {
   TRY(auto user, authenticator_.Authenticate(ctx, request));
   if (!user) return Fail(Code::kUnauthenticated, "Unauthorized");
-  return Impersonate(authorizer_, std::move(*user), request);
+  if (original) *original = *user;
+  return impersonation_.Apply(std::move(*user), request, AttributesOf(info, User(), request));
 }
 
 http::BodyPolicy ApiHandler::PolicyFor(const http::Request& head) const {
@@ -185,53 +216,86 @@ http::BodyPolicy ApiHandler::PolicyFor(const http::Request& head) const {
 }
 
 http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
-  if (request.method != "GET" || !request.path.starts_with("/api")) return http::NeedsWorker{};
+  if (request.method != "GET" || !request.path.starts_with("/api") || door_.audit_policy) return http::NeedsWorker{};
   // The request outlives this call, and the reply does not refer to it.
   RestRequest rest{ctx, std::shared_ptr<const http::Request>(std::shared_ptr<void>(), &request), ParseRequestInfo(request), {}, {}, nullptr};
   const auto& verb = rest.info.verb;
   if (!rest.info.resource_request || (verb != "get" && verb != "list" && verb != "watch") || !rest.info.subresource.empty() || request.HasQuery("timeout")) return http::NeedsWorker{};
   auto& registry = rest_.engine().resources();
   if (!ResolveTarget(registry, rest) || rest.target.def->virtual_resource || !DeprecationOf(rest.target).empty()) return http::NeedsWorker{};
-  auto user = Identify(ctx, request);
+  auto user = Identify(ctx, request, rest.info);
   if (!user) return http::NeedsWorker{};
   rest.caller.user = std::move(*user);
-  if (authorizer_.Authorize(AttributesOf(rest.info, rest.caller.user, *rest.http)).decision != Decision::kAllow) return http::NeedsWorker{};
+  const auto attributes = AttributesOf(rest.info, rest.caller.user, *rest.http);
+  if (authorizer_.Authorize(attributes).decision != Decision::kAllow) return http::NeedsWorker{};
   auto reply = rest_.ServeAtOnce(rest);
   if (!reply) return http::NeedsWorker{};
-  Finish(*reply);
+  Finish(*reply, NewUuid(), door_.flow ? door_.flow->Classify(attributes) : FlowControl::Class());
   return std::move(*reply);
 }
 
 void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> request, http::ReplyFn done) {
-  auto shared = std::make_shared<http::ReplyFn>([done = std::move(done), gzip = request->method == "GET" && http::HasToken(request->headers, "Accept-Encoding", "gzip")](http::Reply reply) mutable {
-    if (gzip) Compress(reply);
-    Finish(reply);
-    done(std::move(reply));
-  });
+  auto answering = std::make_shared<Answering>(Answering{std::move(done), request->method == "GET" && http::HasToken(request->headers, "Accept-Encoding", "gzip"), NewUuid(), {}, nullptr});
   try {
     RestRequest rest{ctx, request, ParseRequestInfo(*request), {}, {}, nullptr};
     for (const std::string_view special : {"watch", "proxy"}) {
       if (rest.info.resource_request && !rest.info.resource.empty() && rest.info.resource != special) continue;
       if (request->path == Cat(rest.info.core ? "/api/" : Cat("/apis/", rest.info.group, "/"), rest.info.version, "/", special) && !rest.info.version.empty())
-        return (*shared)(Plain(500, Cat("Internal Server Error: ", Quote(request->path), ": failed to create RequestInfo: unable to determine kind and namespace from url, ", request->path, "\n")));
+        return answering->Send(Plain(500, Cat("Internal Server Error: ", Quote(request->path), ": failed to create RequestInfo: unable to determine kind and namespace from url, ", request->path, "\n")));
     }
-    auto user = Identify(ctx, *request);
-    if (!user) return (*shared)(EncodeError(*request, user.error()));
+    User original;
+    auto user = Identify(ctx, *request, rest.info, &original);
+    if (!user) return answering->Send(EncodeError(*request, user.error()));
     rest.caller.user = std::move(*user);
     rest.caller.user_agent = request->Get("User-Agent");
-    if (request->path.starts_with(kConsoleApi)) return (*shared)(console_.Serve(rest));
+    if (request->path.starts_with(kConsoleApi)) return answering->Send(console_.Serve(rest));
     const auto attributes = AttributesOf(rest.info, rest.caller.user, *rest.http);
+    if (door_.audit_policy) {
+      answering->record = std::make_unique<AuditRecord>(*door_.audit_policy, *door_.audit_log, *door_.clock, answering->id, *request, attributes, original);
+      answering->record->Received();
+    }
+    if (door_.flow) answering->which = door_.flow->Classify(attributes);
     const auto verdict = authorizer_.Authorize(attributes);
+    if (answering->record) answering->record->SetVerdict(verdict.decision == Decision::kAllow, verdict.reason);
     if (verdict.decision != Decision::kAllow) {
       auto response = EncodeError(*request, ForbiddenFor(attributes, verdict.reason));
       response.headers.push_back({"X-Content-Type-Options", "nosniff"});
-      return (*shared)(std::move(response));
+      return answering->Send(std::move(response));
     }
-    Route(std::move(rest), [shared](http::Reply reply) { (*shared)(std::move(reply)); });
+    const auto which = answering->which;
+    Admit(std::move(rest), which, [answering](http::Reply reply) { answering->Send(std::move(reply)); });
   } catch (const std::exception& error) {
     log::Error("request failed", {{"path", request->path}, {"error", error.what()}});
-    (*shared)(EncodeError(*request, Error(Code::kInternal, "Internal error occurred")));
+    if (answering->done) answering->Send(EncodeError(*request, Error(Code::kInternal, "Internal error occurred")));
   }
+}
+
+// The request runs when its priority level has a seat for it, and gives it back with its answer.
+void ApiHandler::Admit(RestRequest request, const FlowControl::Class& which, http::ReplyFn done) {
+  if (!door_.flow || which.exempt || IsLongRunning(request.info)) return Route(std::move(request), std::move(done));
+  auto shared = std::make_shared<std::pair<RestRequest, http::ReplyFn>>(std::move(request), std::move(done));
+  door_.flow->Acquire(
+      which,
+      [this, which, shared] {
+        const auto http = shared->first.http;
+        auto answered = std::make_shared<bool>(false);
+        auto finish = std::make_shared<http::ReplyFn>([this, which, shared, answered](http::Reply reply) {
+          *answered = true;
+          shared->second(std::move(reply));
+          door_.flow->Release(which);
+        });
+        try {
+          Route(std::move(shared->first), [finish](http::Reply reply) { (*finish)(std::move(reply)); });
+        } catch (const std::exception& error) {
+          log::Error("request failed", {{"path", http->path}, {"error", error.what()}});
+          if (!*answered) (*finish)(EncodeError(*http, Error(Code::kInternal, "Internal error occurred")));
+        }
+      },
+      [shared] {
+        auto response = Plain(429, "Too many requests, please try again later.\n");
+        response.headers.push_back({"Retry-After", "1"});
+        shared->second(std::move(response));
+      });
 }
 
 void ApiHandler::Route(RestRequest request, http::ReplyFn done) {

@@ -3,17 +3,28 @@
 
 #include "core/http/message.h"
 #include "embedded-kube-shim/auth/authenticator.h"
+#include "embedded-kube-shim/auth/impersonation.h"
+#include "embedded-kube-shim/server/audit.h"
+#include "embedded-kube-shim/server/flow_control.h"
 #include "embedded-kube-shim/server/console_api.h"
 #include "embedded-kube-shim/server/nonresource.h"
 #include "embedded-kube-shim/server/rest.h"
 
 namespace skerry::kube {
 
+// What an operator may leave out. All outlive the handler.
+struct FrontDoor {
+  FlowControl* flow = nullptr;
+  const AuditPolicy* audit_policy = nullptr;   // with audit_log
+  AuditLog* audit_log = nullptr;
+  const Clock* clock = nullptr;
+};
+
 // The API's front door: authenticate, authorize, route, answer.
 class ApiHandler final : public http::Handler {
  public:
-  ApiHandler(Rest& rest, NonResource& nonresource, ConsoleApi& console, const AuthenticatorChain& authenticator, const Authorizer& authorizer)
-      : rest_(rest), nonresource_(nonresource), console_(console), authenticator_(authenticator), authorizer_(authorizer) {}
+  ApiHandler(Rest& rest, NonResource& nonresource, ConsoleApi& console, const AuthenticatorChain& authenticator, const Authorizer& authorizer, FrontDoor door = {})
+      : rest_(rest), nonresource_(nonresource), console_(console), authenticator_(authenticator), authorizer_(authorizer), door_(door) {}
 
   http::BodyPolicy PolicyFor(const http::Request& head) const override;
   http::Reply OnShard(const Ctx& ctx, const http::Request& request) override;
@@ -22,7 +33,9 @@ class ApiHandler final : public http::Handler {
   http::Response Overloaded(const http::Request& request) const override;
 
  private:
-  Result<User> Identify(const Ctx& ctx, const http::Request& request) const;
+  // `original`, when wanted, receives whoever asked before he became somebody else.
+  Result<User> Identify(const Ctx& ctx, const http::Request& request, const RequestInfo& info, User* original = nullptr) const;
+  void Admit(RestRequest request, const FlowControl::Class& which, http::ReplyFn done);
   void Route(RestRequest request, http::ReplyFn done);
 
   Rest& rest_;
@@ -30,6 +43,8 @@ class ApiHandler final : public http::Handler {
   ConsoleApi& console_;
   const AuthenticatorChain& authenticator_;
   const Authorizer& authorizer_;
+  const Impersonation impersonation_{authorizer_};
+  const FrontDoor door_;
 };
 
 }  // namespace skerry::kube

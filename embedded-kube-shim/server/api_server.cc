@@ -26,14 +26,16 @@ crypto::PrivateKey KeyFrom(const std::string& pem) {
   return key ? std::move(*key) : crypto::PrivateKey::GenerateP256();
 }
 
-AuthenticatorChain MakeAuthenticators(const ApiServerOptions& options, std::shared_ptr<const TokenAuthenticator> accounts, std::shared_ptr<const TokenAuthenticator> sessions) {
+AuthenticatorChain MakeAuthenticators(const ApiServerOptions& options, std::shared_ptr<const TokenAuthenticator> accounts, std::shared_ptr<const TokenAuthenticator> sessions, Informers& informers, const Clock& clock) {
   std::vector<std::unique_ptr<Authenticator>> requests;
   requests.push_back(NewCertificateAuthenticator());
   std::vector<std::shared_ptr<const TokenAuthenticator>> tokens;
   tokens.push_back(NewStaticTokens(options.tokens));
   tokens.push_back(std::move(accounts));
   tokens.push_back(std::move(sessions));
-  return AuthenticatorChain(std::move(requests), std::move(tokens));
+  tokens.push_back(NewBootstrapTokens(informers, clock));
+  for (const auto& issuer : options.authentication.issuers) tokens.push_back(NewJwtAuthenticator(issuer, clock));
+  return AuthenticatorChain(std::move(requests), std::move(tokens), options.authentication.anonymous.value_or(AnonymousAccess()));
 }
 
 // By the names of --authorization-mode.
@@ -83,9 +85,24 @@ std::function<std::uint64_t()> ChangesOf(Caches& caches, std::string_view group,
   };
 }
 
+struct Audit {
+  AuditPolicy policy;
+  std::unique_ptr<AuditLog> log;     // null = nothing is recorded
+};
+
+Result<Audit> OpenAudit(const ApiServerOptions& options, const Clock& clock) {
+  Audit audit;
+  if (options.audit_policy.empty() || options.audit_log.path.empty()) return audit;
+  auto policy = AuditPolicy::Parse(options.audit_policy);
+  if (!policy) return std::unexpected(std::move(policy).error().Wrap("audit policy"));
+  audit.policy = std::move(*policy);
+  TRY(audit.log, AuditLog::Open(options.audit_log, clock));
+  return audit;
+}
+
 class ApiServerImpl final : public ApiServer {
  public:
-  ApiServerImpl(store::Store& store, Registry& registry, ApiServerOptions options, const Clock& clock, Random& random)
+  ApiServerImpl(store::Store& store, Registry& registry, ApiServerOptions options, Audit audit, const Clock& clock, Random& random)
       : options_(std::move(options)),
         completions_("api-completions", kCompletionThreads, kCompletionQueue),
         informers_(NewCacheInformers(caches_, registry)),
@@ -93,14 +110,16 @@ class ApiServerImpl final : public ApiServer {
         authorizer_(options_.authorization_modes, *informers_, rbac_),
         tokens_(std::make_shared<ServiceAccountTokens>(KeyFrom(options_.service_account_key), options_.issuer, options_.audiences, *informers_, clock, random)),
         sessions_(std::make_shared<ConsoleSessions>(KeyFrom(options_.service_account_key), clock, random)),
-        authenticators_(MakeAuthenticators(options_, tokens_, sessions_)),
+        authenticators_(MakeAuthenticators(options_, tokens_, sessions_, *informers_, clock)),
         engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(options_.admission), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last, options_.history_age},
                 [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
         custom_(engine_, registry),
         rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node, &waiters_}),
         nonresource_(engine_, Info()),
         console_(engine_, timers_, *authorizer_, *sessions_),
-        handler_(rest_, nonresource_, console_, authenticators_, *authorizer_),
+        flow_(*informers_, timers_, options_.flow, [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
+        audit_(std::move(audit)),
+        handler_(rest_, nonresource_, console_, authenticators_, *authorizer_, FrontDoor{&flow_, audit_.log ? &audit_.policy : nullptr, audit_.log.get(), &clock}),
         store_(store) {}
 
   ~ApiServerImpl() override { Stop(); }
@@ -205,6 +224,8 @@ class ApiServerImpl final : public ApiServer {
   Rest rest_;
   NonResource nonresource_;
   ConsoleApi console_;
+  FlowControl flow_;
+  Audit audit_;
   ApiHandler handler_;
   store::Store& store_;
   bool stopped_ = false;
@@ -217,7 +238,8 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Create(store::Store& store, Regist
     if (auto key = crypto::PrivateKey::FromPem(options.service_account_key); !key) return std::unexpected(std::move(key).error().Wrap("service account key"));
   TRY_VOID(CheckAdmissionOptions(options.admission));
   TRY_VOID(Authorizers::Check(options.authorization_modes));
-  auto server = std::make_unique<ApiServerImpl>(store, registry, std::move(options), clock, random);
+  TRY(auto audit, OpenAudit(options, clock));
+  auto server = std::make_unique<ApiServerImpl>(store, registry, std::move(options), std::move(audit), clock, random);
   TRY_VOID(server->Load());
   return server;
 }

@@ -11,8 +11,11 @@
 #include "core/http/message.h"
 #include "embedded-kube-shim/admission/admission.h"
 #include "embedded-kube-shim/auth/authenticator.h"
+#include "embedded-kube-shim/auth/jwt_authenticator.h"
 #include "embedded-kube-shim/client/client.h"
 #include "embedded-kube-shim/client/node_streams.h"
+#include "embedded-kube-shim/server/audit.h"
+#include "embedded-kube-shim/server/flow_control.h"
 #include "store/store.h"
 
 // The API server as a component: caches over a store, the engine, the HTTP handler, clients of this process.
@@ -36,6 +39,10 @@ struct ApiServerOptions {
   std::string client_ca;                         // PEM bundle, published for extension servers
   std::vector<StaticToken> tokens;               // see ParseTokenFile
   AdmissionOptions admission;
+  AuthenticationConfiguration authentication;
+  FlowOptions flow;
+  std::string audit_policy;                      // text of a Policy; empty = no audit log
+  AuditLogOptions audit_log;
   std::vector<std::string> authorization_modes = {"Node", "RBAC"};   // in order; also AlwaysAllow, AlwaysDeny
   std::function<std::vector<std::pair<std::string, Result<>>>()> health;
   std::function<std::string()> metrics;

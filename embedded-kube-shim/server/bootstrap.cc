@@ -9,6 +9,7 @@
 #include "core/base/strings.h"
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/auth/rbac.h"
+#include "embedded-kube-shim/server/flow_bootstrap.h"
 
 namespace skerry::kube {
 namespace {
@@ -62,6 +63,17 @@ Result<> Reconcile(const Ctx& ctx, Client& client, std::string_view resource, js
   auto updated = client.Update(ctx, resource, std::move(next));
   if (updated) return {};
   return std::unexpected(std::move(updated).error().Wrap(Cat("update ", resource, " ", key.name)));
+}
+
+// Creates the object, or gives it its spec back where its annotation says that it is ours.
+Result<> KeepSpec(const Ctx& ctx, Client& client, std::string_view resource, json::Value wanted) {
+  const auto found = client.Get(ctx, resource, {"", std::string(wanted.At({"metadata", "name"}).Str())});
+  if (!found) return Ensure(ctx, client, resource, std::move(wanted));
+  if ((*found)->At({"metadata", "annotations", "apf.kubernetes.io/autoupdate-spec"}).Str() != "true" || (**found)["spec"] == wanted["spec"]) return {};
+  auto next = (*found)->Clone();
+  next.Set("spec") = wanted["spec"].Clone();
+  TRY_VOID(client.Update(ctx, resource, std::move(next)));
+  return {};
 }
 
 std::string FirstAddress(std::string_view cidr) {
@@ -184,6 +196,12 @@ Result<> WriteBootstrapObjects(const Ctx& ctx, Client& client, const ApiServerOp
     authentication.Set("data").Set("client-ca-file") = options.client_ca;
     return Ensure(ctx, client, "v1/configmaps", std::move(authentication));
   });
+  auto flows = BootstrapFlows();
+  for (auto& object : flows)
+    rest.push_back([&] {
+      const std::string_view resource = object["kind"].Str() == "FlowSchema" ? "flowcontrol.apiserver.k8s.io/v1/flowschemas" : "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations";
+      return KeepSpec(ctx, client, resource, std::move(object));
+    });
   // What earlier versions wrote and nobody may hold any more.
   rest.push_back([&]() -> Result<> {
     constexpr std::string_view kBindings = "rbac.authorization.k8s.io/v1/clusterrolebindings";

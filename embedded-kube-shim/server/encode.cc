@@ -229,7 +229,8 @@ void Encoder::AppendRow(std::string& out, const Item& item, store::Revision revi
 
 // Kinds that upstream prints by the generic converter (name and age), which leaves the rows of an empty list out.
 static bool HasDefaultColumns(const ResourceDef& def) {
-  return (def.group == "apiextensions.k8s.io" && def.resource == "customresourcedefinitions") || (def.group == "rbac.authorization.k8s.io" && def.resource == "clusterroles") ||
+  return (def.group == "apiextensions.k8s.io" && def.resource == "customresourcedefinitions") || (def.group == "rbac.authorization.k8s.io" && (def.resource == "clusterroles" || def.resource == "roles")) ||
+         (def.group.empty() && def.resource == "limitranges") ||
          (def.group == "storage.k8s.io" && def.resource == "csistoragecapacities");
 }
 

@@ -132,6 +132,10 @@ void Engine::Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome
 void Engine::Answer(Running& run, store::Revision revision) {
   auto& op = *run.operation;
   auto& attempt = run.attempt;
+  if (auto refused = op.Refusal()) {
+    run.done(std::unexpected(std::move(*refused)));
+    return;
+  }
   auto answer = std::move(attempt.answer);
   if (!answer.item && !answer.answer && attempt.value) {
     store::Entry entry{attempt.key, *attempt.value, attempt.created ? attempt.created : revision, revision};

@@ -84,6 +84,8 @@ class WriteOperation {
   virtual Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) = 0;
   // After a lost race: an error ends the retries (a name that is taken).
   virtual Result<> Conflict(bool on_own_key, int attempt) = 0;
+  // What to answer although everything was written.
+  virtual std::optional<Error> Refusal() { return std::nullopt; }
   // What to answer instead of the written object, in the requested version.
   virtual std::optional<json::Value> Answer(const Engine&, const Item& /*written*/) const { return std::nullopt; }
 };

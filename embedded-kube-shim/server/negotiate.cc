@@ -117,7 +117,7 @@ Result<Output> Negotiate(const http::Request& request, MediaScope scope, Wire wi
     return candidate;
   }
   const auto streams = scope == MediaScope::kWatchable ? kStreamTypes : std::string_view();
-  if (type_known) return std::unexpected(NotAcceptable(Cat("only the following media types are accepted: ", kTypes), false));
+  if (type_known || scope == MediaScope::kDocument) return std::unexpected(NotAcceptable(Cat("only the following media types are accepted: ", kTypes), false));
   return std::unexpected(NotAcceptable(wire == Wire::kText ? Cat("only the following media types are accepted: ", kTypes) : Cat("406: Not Acceptable\n\nAvailable representations: ", kTypes, streams), wire == Wire::kAny));
 }
 

@@ -19,8 +19,8 @@ struct Output {
   std::string_view media_type() const;
 };
 
-// kWatchable: the list of representations in a refusal has the stream forms too. kReview: has no table.
-enum class MediaScope : std::uint8_t { kObject, kWatchable, kReview };
+// kWatchable: the list of representations in a refusal has the stream forms too. kReview: has no table. kDocument: is no object of an API.
+enum class MediaScope : std::uint8_t { kObject, kWatchable, kReview, kDocument };
 
 enum class Wire : std::uint8_t { kAny, kText };   // kText: a custom resource, which has no protobuf form
 

@@ -110,7 +110,7 @@ std::optional<http::Reply> NonResource::Serve(const RestRequest& request) {
   const std::string_view path = http.path;
   const bool read = http.method == "GET" || http.method == "HEAD";
   if (path == "/version" || path == "/version/") {
-    if (!read) return http::Reply(EncodeError(http, MethodNotAllowedError()));
+    if (http.method != "GET") return http::Reply(EncodeError(http, MethodNotAllowedError()));
     auto version = json::Value::Object();
     version.Set("major") = "1";
     version.Set("minor") = "36";
@@ -218,7 +218,7 @@ std::optional<http::Reply> NonResource::Discovery(const RestRequest& request, st
   }
   if (document.is_null()) return http::Reply(EncodeError(http, ResourceNotFoundError()));
   if (http.method != "GET" && (core || parts.size() > 2) && parts.size() > 1) return http::Reply(EncodeError(http, MethodNotAllowedError()));
-  auto output = Negotiate(http, MediaScope::kObject);
+  auto output = Negotiate(http, !core && parts.size() == 2 ? MediaScope::kDocument : MediaScope::kObject);
   if (!output) return http::Reply(EncodeError(http, output.error()));
   return http::Reply(EncodeValue(*output, 200, document));
 }

@@ -21,6 +21,25 @@ json::Value Success(int code) {
   return status;
 }
 
+// Why the pod goes, for whoever looks at it while it does.
+void MarkDisrupted(json::Value& pod, std::string now) {
+  auto condition = json::Value::Object();
+  condition.Set("type") = "DisruptionTarget";
+  condition.Set("status") = "True";
+  condition.Set("lastProbeTime") = json::Value();
+  condition.Set("lastTransitionTime") = now;
+  condition.Set("reason") = "EvictionByEvictionAPI";
+  condition.Set("message") = "Eviction API: evicting";
+  auto& conditions = pod.Set("status").Set("conditions");
+  for (auto& existing : conditions.MutableItems()) {
+    if (existing["type"].Str() != "DisruptionTarget") continue;
+    if (existing["status"].Str() == "True") condition.Set("lastTransitionTime") = existing["lastTransitionTime"].Clone();
+    existing = std::move(condition);
+    return;
+  }
+  conditions.Append(std::move(condition));
+}
+
 void SetCondition(json::Value& pod, std::string_view type, std::string_view value, std::string now) {
   auto& conditions = pod.Set("status").Set("conditions");
   auto condition = json::Value::Object();
@@ -108,20 +127,23 @@ bool IsReady(const json::Value& pod) {
 
 class Evict final : public WriteOperation {
  public:
-  Evict(Target t, ServerDeleteOptions delete_options) : WriteOperation(std::move(t)), delete_(std::move(delete_options)) {}
+  // With a refusal the pod is only marked: upstream finds options that do not hold after it has done so.
+  Evict(Target t, ServerDeleteOptions delete_options, std::optional<Error> refusal) : WriteOperation(std::move(t)), delete_(std::move(delete_options)), refusal_(std::move(refusal)) {}
 
   Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
     const auto& def = *target.def;
     if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
     store::Batch none;
     auto admission = AdmissionFor(*this, Operation::kCreate, nullptr, nullptr, none);
+    TRY_VOID(engine.admission().Mutate(ctx, admission, engine));
     TRY_VOID(engine.admission().Validate(ctx, admission, engine));
-    const auto pod = current->Object();
-    auto removal = NewServerDelete(target, WithCondition(engine, *pod));
+    auto removal = NewServerDelete(target, delete_);
     removal->target.subresource.clear();
     removal->caller = caller;
     removal->options = options;
-    TRY(auto attempt, removal->Prepare(engine, ctx, current));
+    const auto pod = current->Object();
+    const auto marked = options.dry_run ? current : Marked(engine, current);
+    TRY(auto attempt, refusal_ ? OnlyMark(marked) : removal->Prepare(engine, ctx, marked));
     attempt.answer = {};
     attempt.answer.answer = Success(201);
     const auto phase = pod->At({"status", "phase"}).Str();
@@ -131,21 +153,27 @@ class Evict final : public WriteOperation {
     return attempt;
   }
   Result<> Conflict(bool, int) override { return {}; }
+  std::optional<Error> Refusal() override { return std::move(refusal_); }
 
  private:
-  // An evicted pod says why it ends, so that its Job need not count it as a failure.
-  ServerDeleteOptions WithCondition(Engine& engine, const json::Value& pod) const {
-    ServerDeleteOptions out = delete_;
-    if (!pod.At({"metadata", "deletionTimestamp"}).is_null()) return out;
-    json::Value condition;
-    condition.Set("type") = "DisruptionTarget";
-    condition.Set("observedGeneration") = pod.At({"metadata", "generation"}).Int();
-    condition.Set("status") = "True";
-    condition.Set("lastTransitionTime") = FormatTime(engine.now());
-    condition.Set("reason") = "EvictionByEvictionAPI";
-    condition.Set("message") = "Eviction API: evicting";
-    out.status_condition = std::make_shared<const json::Value>(std::move(condition));
-    return out;
+  ItemPtr Marked(const Engine& engine, const ItemPtr& current) const {
+    auto main = target;
+    main.subresource.clear();
+    auto pod = engine.InVersion(*current, *target.def, target.version);
+    MarkDisrupted(pod, FormatTime(engine.now()));
+    Canonicalize(target.schema_version().schema, pod);
+    return std::make_shared<const Item>(current->key, store::Entry{StorageKey(*target.def, target.ns, target.name), engine.Encode(main, std::move(pod)), current->created, current->modified});
+  }
+
+  Result<Attempt> OnlyMark(const ItemPtr& marked) const {
+    Attempt attempt;
+    attempt.key = StorageKey(*target.def, target.ns, target.name);
+    attempt.created = marked->created;
+    attempt.key_expect = 0;
+    attempt.value = marked->bytes;
+    attempt.batch.expects.push_back({attempt.key, marked->modified});
+    attempt.batch.ops.push_back({attempt.key, attempt.value});
+    return attempt;
   }
 
   Result<> ChargeBudget(Engine& engine, const json::Value& pod, Attempt& attempt) const {
@@ -191,6 +219,7 @@ class Evict final : public WriteOperation {
   }
 
   const ServerDeleteOptions delete_;
+  std::optional<Error> refusal_;
 };
 
 template <class Make>
@@ -214,7 +243,7 @@ void ServeWrite(Rest& rest, RestRequest request, RestDone done, SchemaPtr schema
 }  // namespace
 
 std::unique_ptr<WriteOperation> NewBinding(Target pod, json::Value binding) { return std::make_unique<Bind>(std::move(pod), std::move(binding)); }
-std::unique_ptr<WriteOperation> NewEviction(Target pod, ServerDeleteOptions options) { return std::make_unique<Evict>(std::move(pod), std::move(options)); }
+std::unique_ptr<WriteOperation> NewEviction(Target pod, ServerDeleteOptions options) { return std::make_unique<Evict>(std::move(pod), std::move(options), std::nullopt); }
 
 void ServeBinding(Rest& rest, RestRequest request, RestDone done) {
   const auto pods = rest.engine().resources().Find("", "v1", "pods");
@@ -247,11 +276,15 @@ void ServeEviction(Rest& rest, RestRequest request, RestDone done) {
     if (const auto version = given.At({"preconditions", "resourceVersion"}).Str(); !version.empty()) removal.resource_version = version;
     if (const auto policy = given["propagationPolicy"].Str(); !policy.empty()) removal.propagation = policy;
     for (const auto& value : given["dryRun"].Items()) removal.dry_run.emplace_back(value.Str());
-    TRY_VOID(ValidateDeleteOptions(removal));
+    std::optional<Error> refusal;
+    if (auto valid = ValidateDeleteOptions(removal); !valid) refusal = std::move(valid).error();
     options.dry_run = options.dry_run || !removal.dry_run.empty();
-    return NewEviction(r.target, std::move(removal));
+    if (refusal && options.dry_run) return std::unexpected(std::move(*refusal));
+    return std::unique_ptr<WriteOperation>(std::make_unique<Evict>(r.target, std::move(removal), std::move(refusal)));
   };
-  ServeWrite(rest, std::move(request), std::move(done), FindBuiltinSchema("io.k8s.api.policy.v1.Eviction"), {"policy", "v1", "Eviction"}, make);
+  // Bodies of the version before are as good: the kind has not changed.
+  const bool beta = request.http->body.find("policy/v1beta1") != std::string::npos;
+  ServeWrite(rest, std::move(request), std::move(done), FindBuiltinSchema("io.k8s.api.policy.v1.Eviction"), {"policy", beta ? "v1beta1" : "v1", "Eviction"}, make);
 }
 
 }  // namespace skerry::kube

@@ -57,9 +57,10 @@ Result<PatchBody> ParsePatchBody(const RestRequest& request) {
 Result<json::Value> ReadBody(const RestRequest& request, SchemaPtr schema, const GroupVersionKind& expected, FieldValidation validation, std::vector<std::string>& warnings, bool* resets_managed) {
   TRY(const auto encoding, RequestEncoding(*request.http, WireOf(request.target)));
   TRY(auto decoded, DecodeBody(expected, schema, encoding, request.http->body));
-  const auto& gvk = decoded.gvk;
+  auto& gvk = decoded.gvk;
   if (request.target.def->custom && schema == request.target.schema_version().schema && (gvk.group != expected.group || gvk.version != expected.version))
     return std::unexpected(BadRequestError(Cat("the API version in the data (", gvk.api_version(), ") does not match the expected API version (", expected.api_version(), ")")));
+  if (gvk.version.empty() && gvk.group.empty()) gvk.version = expected.version, gvk.group = expected.group;   // what is not said is as expected
   if (!request.target.def->custom && !gvk.kind.empty() && (gvk.kind != expected.kind || gvk.version != expected.version || gvk.group != expected.group)) {
     if (gvk.kind == expected.kind)
       return std::unexpected(BadRequestError(Cat("the API version in the data (", gvk.api_version(), ") does not match the expected API version (", expected.api_version(), ")")));

@@ -74,7 +74,7 @@ class ScaleOperation final : public WriteOperation {
     info.convert = {};
     bool applied = false;
     if (patch_) {
-      auto shown = ScaleOf(target, live);
+      const auto shown = owned.Clone();
       auto scale_target = target;
       scale_target.def = ScaleDef();
       scale_target.version = "v1";

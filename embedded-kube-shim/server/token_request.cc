@@ -34,7 +34,7 @@ Result<> Bind(const Engine& engine, const Target& account, const json::Value& re
   const auto version = reference["apiVersion"].Str(), kind = reference["kind"].Str(), name = reference["name"].Str();
   const std::string_view resource = kind == "Pod" ? "pods" : kind == "Secret" ? "secrets" : kind == "Node" ? "nodes" : "";
   if (version != "v1" || resource.empty())
-    return std::unexpected(BadRequestError(Cat("cannot bind token to object of type ", version.find('/') == version.npos && !version.empty() ? "/" : "", version, ", Kind=", kind)));
+    return std::unexpected(BadRequestError(Cat("cannot bind token to object of type ", version.find('/') == version.npos ? "/" : "", version, ", Kind=", kind)));
   const auto object = engine.Lookup("", resource, kind == "Node" ? std::string_view() : std::string_view(account.ns), name);
   if (!object) return std::unexpected(NotFoundError("", resource, name));
   const ObjectIdentity identity{std::string(name), std::string(object->At({"metadata", "uid"}).Str())};
@@ -60,6 +60,7 @@ Result<json::Value> CreateToken(const Ctx& ctx, const Engine& engine, const Serv
   std::vector<std::string> warnings;
   store::Batch batch;
   AdmissionRequest admission{*account.def, account.version, "token", account.ns, account.name, Operation::kCreate, &request, nullptr, nullptr, user, false, warnings, batch};
+  TRY_VOID(engine.admission().Mutate(ctx, admission, engine));
   TRY_VOID(engine.admission().Validate(ctx, admission, engine));
   TRY_VOID(CheckRequest(account, request));
   const auto found = engine.Lookup("", "serviceaccounts", account.ns, account.name);

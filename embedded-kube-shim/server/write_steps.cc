@@ -50,6 +50,25 @@ void SplitForStatus(const Target& target, const json::Value& old, json::Value& n
     for (const std::string_view member : {"labels", "annotations", "finalizers", "ownerReferences"}) CopyMember(old["metadata"], next.Set("metadata"), member);
 }
 
+// Of a resize only the resources of containers and pod count; containers that were added, removed or renamed stay for validation to refuse.
+void SplitForResize(const json::Value& old, json::Value& next) {
+  auto wanted = next["spec"].Clone();
+  KeepAllBut(old, next, {"metadata"});
+  KeepMetadata(old, next);
+  auto& spec = next.Set("spec");
+  CopyMember(wanted, spec, "resources");
+  for (const std::string_view list : {"containers", "initContainers"}) {
+    const auto given = wanted[list].Items(), before = old["spec"][list].Items();
+    const bool same = std::equal(given.begin(), given.end(), before.begin(), before.end(), [](const json::Value& a, const json::Value& b) { return a["name"].Str() == b["name"].Str(); });
+    if (!same) {
+      CopyMember(wanted, spec, list);
+      continue;
+    }
+    for (std::size_t i = 0; i < given.size(); ++i)
+      for (const std::string_view member : {"resources", "resizePolicy"}) CopyMember(given[i], spec.Set(list).MutableItems()[i], member);
+  }
+}
+
 // Kinds for which an empty list in the body is another spec than none.
 bool TellsEmptyFromNone(const ResourceDef& def) {
   return Is(def, "networking.k8s.io", "networkpolicies") || Is(def, "admissionregistration.k8s.io", "mutatingwebhookconfigurations") ||
@@ -76,8 +95,10 @@ void SplitStatus(const Target& target, const json::Value& old, json::Value& next
     if (Is(def, "", "namespaces")) CopyMember(old["spec"], next.Set("spec"), "finalizers");
   } else if (target.subresource == "status") {
     SplitForStatus(target, old, next);
-  } else if (target.subresource == "finalize" || target.subresource == "resize") {
+  } else if (target.subresource == "finalize") {
     CopyMember(old, next, "status");
+  } else if (target.subresource == "resize") {
+    SplitForResize(old, next);
   } else if (target.subresource == "approval") {
     auto conditions = next.At({"status", "conditions"}).Clone();
     KeepAllBut(old, next, {"metadata"});
@@ -85,6 +106,7 @@ void SplitStatus(const Target& target, const json::Value& old, json::Value& next
   } else if (target.subresource == "ephemeralcontainers") {
     auto containers = next.At({"spec", "ephemeralContainers"}).Clone();
     KeepAllBut(old, next, {"metadata"});
+    KeepMetadata(old, next);
     if (containers.is_null()) next.Set("spec").Erase("ephemeralContainers");
     else next.Set("spec").Set("ephemeralContainers") = std::move(containers);
   }
