@@ -209,7 +209,8 @@ class BootstrapTokens final : public TokenAuthenticator {
     User user;
     user.name = Cat("system:bootstrap:", id);
     user.groups = {"system:bootstrappers"};
-    for (const auto group : Split(field("auth-extra-groups"), ',')) {
+    const auto groups = field("auth-extra-groups");
+    for (const auto group : Split(groups, ',')) {
       if (Trim(group).empty()) continue;
       if (!Trim(group).starts_with("system:bootstrappers:")) return std::optional<User>();
       user.groups.emplace_back(Trim(group));

@@ -283,13 +283,12 @@ class HpaReconciler final : public Reconciler {
     if (!hpa) return Outcome{};
     const Clock::MonoTime now = clock_.Mono();
     Outcome outcome;
-    const bool same = memory.uid == Uid(*hpa) && memory.generation == Meta(*hpa)["generation"].Int();
-    if (same && now < memory.next) {   // our own status, seen again
+    if (memory.uid != Uid(*hpa)) memory = {std::string(Uid(*hpa)), 0, now + kPeriod, {}};   // the first look, too, comes after a period
+    if (now < memory.next) {
       outcome.requeue_after = std::chrono::ceil<std::chrono::milliseconds>(memory.next - now);
       Put(key, std::move(memory));
       return outcome;
     }
-    if (memory.uid != Uid(*hpa)) memory = {std::string(Uid(*hpa)), 0, {}, {}};
     memory.generation = Meta(*hpa)["generation"].Int();
     memory.next = now + kPeriod;
     auto done = HpaPass(ctx, client_, events_, metrics_ ? metrics_() : nullptr, registry_, pods_, clock_.Now(), hpa, memory.history).Run();

@@ -39,7 +39,11 @@ class PodCollector final : public Reconciler {
     if (!pod) return outcome;
     const std::string_view name = (*pod)["spec"]["nodeName"].Str();
     if (name.empty()) {
-      if (IsTerminating(*pod)) TRY_VOID(Remove(ctx, *pod, {}));
+      if (!IsTerminating(*pod)) return outcome;
+      // Whoever holds it with a finalizer has some time to let it go first.
+      const auto since = ParseTime(Meta(*pod)["deletionTimestamp"].Str()).value_or(clock_.Now());
+      if (const auto left = since + kCountLater - clock_.Now(); left.count() > 0) outcome.requeue_after = std::chrono::ceil<std::chrono::milliseconds>(left);
+      else TRY_VOID(Remove(ctx, *pod, {}));
       return outcome;
     }
     const ObjectPtr node = nodes_.Get({"", std::string(name)});

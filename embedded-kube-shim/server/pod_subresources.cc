@@ -142,7 +142,10 @@ class Evict final : public WriteOperation {
     removal->caller = caller;
     removal->options = options;
     const auto pod = current->Object();
-    const auto marked = options.dry_run ? current : Marked(engine, current);
+    auto marked = current;
+    if (!options.dry_run) {
+      TRY(marked, Marked(engine, current));
+    }
     TRY(auto attempt, refusal_ ? OnlyMark(marked) : removal->Prepare(engine, ctx, marked));
     attempt.answer = {};
     attempt.answer.answer = Success(201);
@@ -156,13 +159,14 @@ class Evict final : public WriteOperation {
   std::optional<Error> Refusal() override { return std::move(refusal_); }
 
  private:
-  ItemPtr Marked(const Engine& engine, const ItemPtr& current) const {
+  Result<ItemPtr> Marked(const Engine& engine, const ItemPtr& current) const {
     auto main = target;
     main.subresource.clear();
-    auto pod = engine.InVersion(*current, *target.def, target.version);
+    TRY(auto pod, engine.InVersion(*current, *target.def, target.version));
     MarkDisrupted(pod, FormatTime(engine.now()));
     Canonicalize(target.schema_version().schema, pod);
-    return std::make_shared<const Item>(current->key, store::Entry{StorageKey(*target.def, target.ns, target.name), engine.Encode(main, std::move(pod)), current->created, current->modified});
+    TRY(auto bytes, engine.Encode(main, std::move(pod)));
+    return std::make_shared<const Item>(current->key, store::Entry{StorageKey(*target.def, target.ns, target.name), std::move(bytes), current->created, current->modified});
   }
 
   Result<Attempt> OnlyMark(const ItemPtr& marked) const {
