@@ -235,7 +235,7 @@ TEST_CASE("the authorizer agrees with an independent evaluation on 120000 genera
     const World world = maker.NewWorld();
     Policies policies;
     Fill(policies, world);
-    const RbacAuthorizer rbac(policies);
+    const RbacAuthorizer rbac(policies, [] { return std::uint64_t{1}; });
     for (int i = 0; i < kQuestions; ++i) {
       const auto question = maker.Question();
       const bool expected = Allowed(world, question), got = rbac.Authorize(question).decision == Decision::kAllow;
