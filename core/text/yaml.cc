@@ -171,7 +171,13 @@ class Reader {
       TRY(json::Value v, Alias());
       return KeyOf(v, false);
     }
-    if (event_->type != YAML_SCALAR_EVENT) return BadYaml(Cat("line ", event_->start_mark.line + 1, ": invalid map key"));
+    if (event_->type != YAML_SCALAR_EVENT) {
+      // A document that cannot be parsed has worse to tell than what its keys are.
+      const std::string what = Cat("line ", event_->start_mark.line + 1, ": invalid map key");
+      do TRY_VOID(Next());
+      while (event_->type != YAML_DOCUMENT_END_EVENT && event_->type != YAML_STREAM_END_EVENT);
+      return BadYaml(what);
+    }
     const auto& s = event_->data.scalar;
     const std::string_view text(reinterpret_cast<const char*>(s.value), s.length);
     const bool merge = text == "<<" && ((s.plain_implicit && !s.tag) || Text(s.tag) == "tag:yaml.org,2002:merge");

@@ -324,7 +324,10 @@ void UpdateManagedFields(const ResourceDef& def, SchemaPtr schema, const Value* 
   const bool untracked = managers.fields.empty() && live && !live->At({"metadata", "uid"}).Str().empty();
   if (!untracked) {
     const Ownerships ownerships(def, schema, info);
-    ownerships.Update(ownerships.Typed(live), ownerships.Typed(&object), managers, IdOf(info, "Update"));
+    const Value typed = ownerships.Typed(&object);
+    // Of an object whose lists have elements without a name nobody can be told what they own.
+    if (!def.custom && !ValidateTyped(schema, typed, Duplicates::kAllow).empty()) return Ownerships::RemoveManaged(object);
+    ownerships.Update(ownerships.Typed(live), typed, managers, IdOf(info, "Update"));
     managers.Cap();
     if (ownerships.failed()) managers = {};
   }

@@ -104,5 +104,9 @@ void SetIfLacking(json::Value& object, std::string_view field, json::Value value
   if (Lacks(object, field)) object.Set(field) = std::move(value);
 }
 
+void SetIfNull(json::Value& object, std::string_view field, json::Value value) {
+  if (object[field].is_null()) object.Set(field) = std::move(value);
+}
+
 }  // namespace defaults
 }  // namespace skerry::kube

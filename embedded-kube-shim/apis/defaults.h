@@ -23,6 +23,7 @@ std::span<const NamedRule> OtherRules();
 // True when the member is missing, null, or an empty string, list or map.
 bool Lacks(const json::Value& object, std::string_view field);
 void SetIfLacking(json::Value& object, std::string_view field, json::Value value);
+void SetIfNull(json::Value& object, std::string_view field, json::Value value);   // for pointers: an empty text is a value
 
 }  // namespace defaults
 }  // namespace skerry::kube

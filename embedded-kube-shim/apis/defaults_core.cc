@@ -113,7 +113,6 @@ void PodDefaults(Value& pod) {
 }
 
 void PodSpecDefaults(Value& spec) {
-  spec.Erase("schedulingGroup");   // a feature that is off
   // Both names of the service account are always in step.
   if (!Lacks(spec, "serviceAccountName")) spec.Set("serviceAccount") = spec["serviceAccountName"].Clone();
   else if (!Lacks(spec, "serviceAccount")) spec.Set("serviceAccountName") = spec["serviceAccount"].Clone();
@@ -134,7 +133,7 @@ void ServiceDefaults(Value& spec) {
     }
   const bool external = type == "NodePort" || type == "LoadBalancer" || (type == "ClusterIP" && spec["externalIPs"].size() > 0);
   if (external) SetIfLacking(spec, "externalTrafficPolicy", "Cluster");
-  if (type == "NodePort" || type == "LoadBalancer" || type == "ClusterIP") SetIfLacking(spec, "internalTrafficPolicy", "Cluster");
+  if (type == "NodePort" || type == "LoadBalancer" || type == "ClusterIP") SetIfNull(spec, "internalTrafficPolicy", "Cluster");
   if (type == "LoadBalancer" && !spec.Find("allocateLoadBalancerNodePorts")) spec.Set("allocateLoadBalancerNodePorts") = true;
 }
 

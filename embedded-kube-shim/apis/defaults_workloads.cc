@@ -37,7 +37,7 @@ void StatefulSetDefaults(Value& spec) {
 }
 
 void JobSpecDefaults(Value& spec) {
-  SetIfLacking(spec, "completionMode", "NonIndexed");
+  SetIfNull(spec, "completionMode", "NonIndexed");
   if (!spec.Find("suspend")) spec.Set("suspend") = false;
   if (!spec.Find("completions") && !spec.Find("parallelism")) spec.Set("completions") = 1;
   SetIfLacking(spec, "parallelism", 1);
@@ -65,7 +65,7 @@ void HpaBehaviorDefaults(Value& behavior) {
   Value& up = behavior.Set("scaleUp");
   SetIfLacking(up, "stabilizationWindowSeconds", 0);
   if (up["selectPolicy"].is_null()) up.Set("selectPolicy") = "Max";
-  if (Lacks(up, "policies")) {
+  if (up["policies"].is_null()) {
     Value policies = Value::Array();
     policies.Append(Policy("Pods", 4));
     policies.Append(Policy("Percent", 100));
@@ -73,7 +73,7 @@ void HpaBehaviorDefaults(Value& behavior) {
   }
   Value& down = behavior.Set("scaleDown");
   if (down["selectPolicy"].is_null()) down.Set("selectPolicy") = "Max";
-  if (Lacks(down, "policies")) {
+  if (down["policies"].is_null()) {
     Value policies = Value::Array();
     policies.Append(Policy("Percent", 100));
     down.Set("policies") = std::move(policies);

@@ -489,7 +489,8 @@ void ValidateBuiltin(const ResourceDef& def, const Version& version, std::string
   const Node root{&object, old ? old : &kNone, version.schema, nullptr, ""};
   // A create that its kind refuses is answered with the kind's errors alone; an update with all.
   if (old) CheckGenericMeta(run, root["metadata"]);
-  if (subresource.empty()) run.Apply(root);
+  // What is created by way of its status has to be right as a whole.
+  if (subresource.empty() || (!old && subresource == "status")) run.Apply(root);
   else ApplySubresource(run, root);
   if (!old && errors.empty() && !def.virtual_resource) CheckGenericMeta(run, root["metadata"]);
 }

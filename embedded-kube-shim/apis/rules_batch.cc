@@ -211,17 +211,18 @@ void CheckGenerated(Run& run, const Node& job) {
   if (!MatchesSelector(*selector, generated)) run.Invalid(selector, "`selector` not auto-generated");
 }
 
-void JobUpdate(Run& run, const Node& job) {
-  const Node spec = job["spec"], completions = spec["completions"];
-  if (!SameValue(*completions, *completions.old)) {
-    if (spec.Str("completionMode") != "Indexed") run.Invalid(completions, "field is immutable");
-    else if (!SameValue(*completions, (*spec)["parallelism"])) run.Invalid(completions, "can only be modified in tandem with spec.parallelism");
-  }
-  run.Immutable(spec["selector"]);
-  const Node pod_template = spec["template"];
-  const bool suspended = (*spec.old)["suspend"].Bool();
+// Suspended, and no pods run.
+bool MayChangeTemplate(const Value& job) {
+  const Value& status = job["status"];
+  const auto conditions = status["conditions"].Items();
+  const bool told = std::any_of(conditions.begin(), conditions.end(), [](const Value& c) { return c["type"].Str() == "Suspended" && c["status"].Str() == "True"; });
+  return job.At({"spec", "suspend"}).Bool() && (status["startTime"].is_null() || told) && status["active"].Int() == 0;
+}
+
+// What of a template may change while its job does not run: where pods go, how they are labeled and what they ask for.
+void CheckJobTemplateUpdate(Run& run, const Node& pod_template, bool relaxed) {
   Value now = pod_template->Clone(), before = pod_template.old->Clone();
-  if (suspended)
+  if (relaxed)
     for (Value* value : {&now, &before}) {
       if (Value* metadata = value->Find("metadata")) metadata->Erase("labels"), metadata->Erase("annotations");
       Value& pod = value->Set("spec");
@@ -234,11 +235,20 @@ void JobUpdate(Run& run, const Node& job) {
         if (Value* containers = pod.Find(list); containers && containers->is_array())
           for (Value& container : containers->MutableItems()) container.Erase("resources");
     }
-  if (!SameValue(now, before)) {
-    // Of a suspended job only parts are compared, and the pod's spec alone is named.
-    const Node shown = suspended ? pod_template["spec"] : pod_template;
-    run.Invalid(shown, RenderInternal(shown.schema, *shown), "field is immutable");
+  if (SameValue(now, before)) return;
+  // When parts may change the rest is compared as the pod's spec, and that alone is named.
+  const Node shown = relaxed ? pod_template["spec"] : pod_template;
+  run.Invalid(shown, RenderInternal(shown.schema, *shown), "field is immutable");
+}
+
+void JobUpdate(Run& run, const Node& job) {
+  const Node spec = job["spec"], completions = spec["completions"];
+  if (!SameValue(*completions, *completions.old)) {
+    if (spec.Str("completionMode") != "Indexed") run.Invalid(completions, "field is immutable");
+    else if (!completions->is_null() && !SameValue(*completions, (*spec)["parallelism"])) run.Invalid(completions, "can only be modified in tandem with spec.parallelism");
   }
+  run.Immutable(spec["selector"]);
+  CheckJobTemplateUpdate(run, spec["template"], MayChangeTemplate(*run.old_root));
   for (std::string_view field : {"completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"}) run.Immutable(spec[field]);
 }
 

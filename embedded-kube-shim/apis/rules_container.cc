@@ -110,7 +110,7 @@ void CheckMounts(Run& run, const Scope& scope, const Node& container) {
       const std::string_view mode = recursive->Str();
       if (mode == "Enabled" || mode == "IfPossible") {
         if (!(*mount)["readOnly"].Bool()) run.Forbidden(recursive, "may only be specified when readOnly is true");
-        if (const std::string_view propagation = mount.Str("mountPropagation"); !propagation.empty() && propagation != "None")
+        if (const Node propagation = mount["mountPropagation"]; !propagation->is_null() && propagation->Str() != "None")
           run.Forbidden(recursive, "may only be specified when mountPropagation is None or not specified");
       } else if (mode != "Disabled") {
         run.NotSupported(recursive, {"Disabled", "Enabled", "IfPossible"});

@@ -171,6 +171,28 @@ void ClaimSpec(Run& run, const Node& spec) {
   if (!run.updating()) CheckDevices(run, spec["devices"]);
 }
 
+void ClaimStatus(Run& run, const Node& claim) {
+  const Node reserved = claim["status"]["reservedFor"], allocation = claim["status"]["allocation"];
+  if (!Limit(run, reserved, 256)) return;
+  for (const Node& consumer : reserved.Items())
+    for (std::string_view field : {"resource", "name", "uid"})
+      if (consumer.Str(field).empty()) run.Required(consumer[field]);
+  std::set<std::string> seen;
+  for (const Node& consumer : reserved.Items())
+    if (!seen.insert(std::string(consumer.Str("uid"))).second) run.Add(FieldErrorType::kDuplicate, consumer.path, Quote(consumer.Str("uid")), {});
+  if (reserved.size() > 0) {
+    if (allocation->is_null()) run.Forbidden(reserved, "may not be specified when `allocated` is not set");
+    else if (!claim->At({"metadata", "deletionTimestamp"}).is_null())
+      for (const Value& consumer : reserved->Items()) {
+        const auto& before = reserved.old->Items();
+        if (std::any_of(before.begin(), before.end(), [&](const Value& known) { return known == consumer; })) continue;
+        run.Forbidden(reserved, "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set");
+        break;
+      }
+  }
+  if (!allocation->is_null() && !allocation.old->is_null() && !SameValue(*allocation, *allocation.old)) run.Invalid(allocation, "field is immutable");
+}
+
 void ClaimTemplate(Run& run, const Node& spec) {
   CheckTemplateMetadata(run, spec["metadata"]);
   CheckDevices(run, spec["spec"]["devices"]);
@@ -416,7 +438,7 @@ void ResourceSlice(Run& run, const Node& spec) {
 }  // namespace
 
 std::span<const NamedCall> DraCalls() {
-  static constexpr NamedCall kCalls[] = {{"ClaimSpec", ClaimSpec}, {"ClaimTemplate", ClaimTemplate}, {"DeviceClass", DeviceClass}, {"ResourceSlice", ResourceSlice}};
+  static constexpr NamedCall kCalls[] = {{"ClaimSpec", ClaimSpec}, {"ClaimStatus", ClaimStatus}, {"ClaimTemplate", ClaimTemplate}, {"DeviceClass", DeviceClass}, {"ResourceSlice", ResourceSlice}};
   return kCalls;
 }
 

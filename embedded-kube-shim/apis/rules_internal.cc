@@ -14,7 +14,10 @@ using json::Value;
 // "podIP" -> "PodIP", "apiGroup" -> "APIGroup": initialisms at the front are all capitals.
 std::string GoName(std::string_view json) {
   struct Whole { std::string_view json, go; };
-  static constexpr Whole kWhole[] = {{"cephfs", "CephFS"}, {"storageos", "StorageOS"}, {"wwids", "WWIDs"}, {"csi", "CSI"}, {"cel", "CEL"}, {"diskURI", "DataDiskURI"}, {"scaleIO", "ScaleIO"}};
+  static constexpr Whole kWhole[] = {{"cidrs", "CIDRs"}, {"ips", "IPs"}, {"gid", "GID"}, {"sslEnabled", "SSLEnabled"}, {"ttlSecondsAfterFinished", "TTLSecondsAfterFinished"},
+      {"gmsaCredentialSpecName", "GMSACredentialSpecName"}, {"gmsaCredentialSpec", "GMSACredentialSpec"}, {"pdID", "PdID"},
+      {"chapAuthDiscovery", "DiscoveryCHAPAuth"}, {"chapAuthSession", "SessionCHAPAuth"},
+      {"cephfs", "CephFS"}, {"storageos", "StorageOS"}, {"wwids", "WWIDs"}, {"csi", "CSI"}, {"cel", "CEL"}, {"diskURI", "DataDiskURI"}, {"scaleIO", "ScaleIO"}};
   for (const Whole& whole : kWhole)
     if (whole.json == json) return std::string(whole.go);
   static constexpr std::string_view kInitialisms[] = {"api", "uid", "url", "uri", "ip", "id", "cpu", "dns", "fs", "io", "se", "nfs", "rbd", "iscsi", "fc", "os", "tty", "gce",
@@ -26,6 +29,25 @@ std::string GoName(std::string_view json) {
   for (std::size_t i = 0; i < (initialism ? word : 1) && i < out.size(); ++i)
     if (out[i] >= 'a' && out[i] <= 'z') out[i] = static_cast<char>(out[i] - 32);
   return out;
+}
+
+// Names that one definition has to itself.
+std::string InternalName(std::string_view definition, std::string_view json) {
+  struct Renamed { std::string_view definition, json, go; };
+  static constexpr Renamed kRenamed[] = {
+      {"core.v1.GlusterfsVolumeSource", "endpoints", "EndpointsName"}, {"core.v1.GlusterfsPersistentVolumeSource", "endpoints", "EndpointsName"},
+      {"core.v1.RBDVolumeSource", "monitors", "CephMonitors"}, {"core.v1.RBDVolumeSource", "image", "RBDImage"}, {"core.v1.RBDVolumeSource", "pool", "RBDPool"},
+      {"core.v1.RBDVolumeSource", "user", "RadosUser"}, {"core.v1.RBDPersistentVolumeSource", "monitors", "CephMonitors"},
+      {"core.v1.RBDPersistentVolumeSource", "image", "RBDImage"}, {"core.v1.RBDPersistentVolumeSource", "pool", "RBDPool"},
+      {"core.v1.RBDPersistentVolumeSource", "user", "RadosUser"}, {"core.v1.ContainerStatus", "lastState", "LastTerminationState"},
+      {"resource.v1.DeviceAttribute", "int", "IntValue"}, {"resource.v1.DeviceAttribute", "bool", "BoolValue"}, {"resource.v1.DeviceAttribute", "string", "StringValue"},
+      {"resource.v1.DeviceAttribute", "version", "VersionValue"},
+  };
+  constexpr std::string_view kPrefix = "io.k8s.api.";
+  if (definition.starts_with(kPrefix)) definition.remove_prefix(kPrefix.size());
+  for (const Renamed& renamed : kRenamed)
+    if (renamed.definition == definition && renamed.json == json) return std::string(renamed.go);
+  return GoName(json);
 }
 
 Value Tagged(SchemaPtr schema, const Value& value) {
@@ -54,6 +76,21 @@ struct Layout { std::string_view definition; std::vector<std::string_view> order
 
 const Layout* LayoutOf(std::string_view definition) {
   static const std::vector<Layout> layouts = {
+      {"io.k8s.api.core.v1.Volume",
+       {"name", "hostPath", "emptyDir", "gcePersistentDisk", "awsElasticBlockStore", "gitRepo", "secret", "nfs", "iscsi", "glusterfs", "persistentVolumeClaim", "rbd", "quobyte", "flexVolume",
+        "cinder", "cephfs", "flocker", "downwardAPI", "fc", "azureFile", "configMap", "vsphereVolume", "azureDisk", "photonPersistentDisk", "projected", "portworxVolume", "scaleIO", "storageos",
+        "csi", "ephemeral", "image"}},
+      {"io.k8s.api.core.v1.ServiceSpec",
+       {"type", "ports", "selector", "clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "externalName", "externalIPs", "loadBalancerIP", "sessionAffinity", "sessionAffinityConfig",
+        "loadBalancerSourceRanges", "externalTrafficPolicy", "healthCheckNodePort", "publishNotReadyAddresses", "allocateLoadBalancerNodePorts", "loadBalancerClass", "internalTrafficPolicy",
+        "trafficDistribution"}},
+      {"io.k8s.api.batch.v1.JobStatus",
+       {"conditions", "startTime", "completionTime", "active", "terminating", "ready", "succeeded", "failed", "completedIndexes", "failedIndexes", "uncountedTerminatedPods"}},
+      {"io.k8s.api.storage.v1.CSIDriverSpec",
+       {"attachRequired", "fsGroupPolicy", "podInfoOnMount", "volumeLifecycleModes", "storageCapacity", "tokenRequests", "requiresRepublish", "seLinuxMount",
+        "nodeAllocatableUpdatePeriodSeconds", "serviceAccountTokenInSecrets", "preventPodSchedulingIfMissing"}},
+      {"io.k8s.api.autoscaling.v2.ContainerResourceMetricSource", {"name", "container", "target"}},
+      {"io.k8s.api.autoscaling.v2.ContainerResourceMetricStatus", {"name", "container", "current"}},
       {"io.k8s.api.core.v1.PodSpec",
        {"volumes", "initContainers", "containers", "ephemeralContainers", "restartPolicy", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "dnsPolicy", "nodeSelector",
         "serviceAccountName", "automountServiceAccountToken", "nodeName", "securityContext", "imagePullSecrets", "hostname", "subdomain", "setHostnameAsFQDN", "affinity", "schedulerName",
@@ -74,7 +111,9 @@ const Layout* LayoutOf(std::string_view definition) {
 
 Value Convert(SchemaPtr schema, const Field* field, const Value& value);
 
-void AddField(Value& out, const Field& field, const Value& value) { out.Set(GoName(field.name)) = Convert(field.type, &field, value); }
+void AddField(Value& out, std::string_view definition, const Field& field, const Value& value) {
+  out.Set(InternalName(definition, field.name)) = Convert(field.type, &field, value);
+}
 
 Value PodSecurity(SchemaPtr schema, const Value& spec) {
   Value out = Value::Object();
@@ -82,7 +121,7 @@ Value PodSecurity(SchemaPtr schema, const Value& spec) {
   for (std::string_view name : {"shareProcessNamespace", "hostUsers"}) out.Set(GoName(name)) = spec[name].Clone();
   const Value& context = spec["securityContext"];
   for (std::string_view name : LayoutOf("io.k8s.api.core.v1.PodSecurityContext")->order)
-    if (const Field* field = schema->Find(name)) AddField(out, *field, context[name]);
+    if (const Field* field = schema->Find(name)) AddField(out, schema->name, *field, context[name]);
   return out;
 }
 
@@ -96,7 +135,7 @@ Value Struct(SchemaPtr schema, const Value& value) {
     } else if (schema->name == "io.k8s.api.core.v1.PodSpec" && field.name == "securityContext") {
       out.Set("SecurityContext") = PodSecurity(field.type, value);
     } else {
-      AddField(out, field, value[field.name]);
+      AddField(out, schema->name, field, value[field.name]);
     }
   };
   if (layout) {

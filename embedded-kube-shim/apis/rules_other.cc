@@ -313,6 +313,22 @@ void CheckAccessSelector(Run& run, const Node& attributes, std::string_view kind
   }
 }
 
+// A pointer that is set to nothing is set.
+void RequiredPointer(Run& run, const Node& at) {
+  if (at->is_null()) run.Required(at);
+}
+
+void ClassParameters(Run& run, const Node& parameters) {
+  if (parameters->is_null()) return;
+  const std::string_view scope = parameters.Str("scope");
+  const Node ns = parameters["namespace"];
+  if (scope == "Namespace") {
+    if (ns->is_null()) run.Required(ns, "`parameters.scope` is set to 'Namespace'");
+    else run.Format(ns, format::Dns1123Label);
+  }
+  if (scope == "Cluster" && !ns->is_null()) run.Forbidden(ns, "`parameters.scope` is set to 'Cluster'");
+}
+
 // The internal form names only what is set, with Go's names.
 void AccessReview(Run& run, const Node& review) {
   const Node spec = review["spec"], resource = spec["resourceAttributes"], other = spec["nonResourceAttributes"];
@@ -340,7 +356,7 @@ void AccessReview(Run& run, const Node& review) {
 std::span<const NamedCall> OtherCalls() {
   static constexpr NamedCall kCalls[] = {
       {"FlowConditions", FlowConditions}, {"FlowSchema", FlowSchema}, {"PriorityLevel", PriorityLevel}, {"ApiService", ApiService}, {"SigningRequest", SigningRequest},
-      {"AccessReview", AccessReview},
+      {"AccessReview", AccessReview}, {"RequiredPointer", RequiredPointer}, {"ClassParameters", ClassParameters},
   };
   return kCalls;
 }

@@ -26,12 +26,14 @@ void CheckTopologyKeys(Run& run, const Node& term, const Node& in_both_path) {
   std::set<std::string> seen;
   for (const json::Member& label : (*selector)["matchLabels"].Members()) seen.insert(label.key);
   // The server itself appends one expression per key: only a second one is the user's.
-  std::set<std::string> repeated;
-  for (const Value& expression : (*selector)["matchExpressions"].Items())
-    if (!seen.insert(std::string(expression["key"].Str())).second) repeated.emplace(expression["key"].Str());
-  for (std::size_t i = 0; i < keys.size(); ++i)
-    if (const std::string key(keys->Items()[i].Str()); repeated.contains(key))
-      run.Add(FieldErrorType::kInvalid, Cat(in_both_path.path, "[", i, "]"), Quote(key), "exists in both matchLabelKeys and labelSelector");
+  std::map<std::string, std::size_t> places;   // of a key that stands twice the last one counts
+  for (std::size_t i = 0; i < keys.size(); ++i) places[std::string(keys->Items()[i].Str())] = i;
+  for (const Value& expression : (*selector)["matchExpressions"].Items()) {
+    const std::string key(expression["key"].Str());
+    const auto place = places.find(key);
+    if (!seen.insert(key).second && place != places.end())
+      run.Add(FieldErrorType::kInvalid, Cat(in_both_path.path, "[", place->second, "]"), Quote(key), "exists in both matchLabelKeys and labelSelector");
+  }
   for (const Node& key : keys.Items())
     for (const Value& other : mismatch->Items())
       if (other.Str() == key->Str()) run.Invalid(key, "exists in both matchLabelKeys and mismatchLabelKeys");
@@ -356,7 +358,7 @@ void CheckFileRefs(Run& run, const Node& spec) {
     for (const Node& container : spec[list].Items())
       for (const Node& variable : container["env"].Items()) {
         const Node volume_name = variable["valueFrom"]["fileKeyRef"]["volumeName"];
-        if (volume_name->Str().empty()) continue;
+        if (variable["valueFrom"]["fileKeyRef"]->is_null()) continue;
         const Value* found = nullptr;
         for (const Value& volume : (*spec)["volumes"].Items())
           if (volume["name"].Str() == volume_name->Str()) found = &volume;

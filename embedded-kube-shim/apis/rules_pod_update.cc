@@ -36,12 +36,15 @@ bool SameToleration(const Value& a, const Value& b) {
   return true;
 }
 
-void CheckTolerationUpdate(Run& run, const Node& tolerations) {
+bool CheckTolerationUpdate(Run& run, const Node& tolerations) {
   for (const Value& before : tolerations.old->Items()) {
     bool kept = false;
     for (const Value& now : tolerations->Items()) kept = kept || SameToleration(before, now);
-    if (!kept) return run.Forbidden(tolerations, "existing toleration can not be modified except its tolerationSeconds");
+    if (kept) continue;
+    run.Forbidden(tolerations, "existing toleration can not be modified except its tolerationSeconds");
+    return false;
   }
+  return true;
 }
 
 // The new spec with everything that may change taken from the old one.
@@ -210,13 +213,14 @@ void CheckPodUpdate(Run& run, const Node& pod) {
   if (run.subresource == "ephemeralcontainers") return CheckEphemeralUpdate(run, pod);
   if (run.subresource == "resize") return CheckResize(run, pod);
   if (!run.subresource.empty()) return;
-  bool counted = true;
-  for (std::string_view list : {"containers", "initContainers"})
-    if (spec[list].size() != spec[list].old->size()) {
-      run.Forbidden(spec[list], "pod updates may not add or remove containers");
-      counted = false;
+  for (std::string_view list : {"containers", "initContainers"}) {
+    if (spec[list].size() != spec[list].old->size()) return run.Forbidden(spec[list], "pod updates may not add or remove containers");
+    for (const Node& container : spec[list].Items()) {
+      const std::string_view image = container.Str("image");
+      if (image.empty()) run.Required(container["image"]);
+      if (Trim(image) != image) run.Invalid(container["image"], "must not have leading or trailing whitespace");
     }
-  if (!counted) return;
+  }
   const Node deadline = spec["activeDeadlineSeconds"];
   if (!deadline->is_null()) {
     if (!run.Range(deadline, 0, 2147483647)) return;
@@ -224,7 +228,7 @@ void CheckPodUpdate(Run& run, const Node& pod) {
   } else if (!deadline.old->is_null()) {
     run.Invalid(deadline, "null", "must not update from a positive integer to nil value");
   }
-  CheckTolerationUpdate(run, spec["tolerations"]);
+  if (CheckTolerationUpdate(run, spec["tolerations"])) CheckTolerations(run, spec["tolerations"]);
   for (const Node& gate : spec["schedulingGates"].Items()) {
     bool known = false;
     for (const Value& before : (*spec.old)["schedulingGates"].Items()) known = known || before["name"] == (*gate)["name"];

@@ -134,6 +134,13 @@ void CheckTraffic(Run& run, const Node& spec) {
   if (const Node distribution = spec["trafficDistribution"]; !distribution->is_null()) run.Enum(distribution, {"PreferClose", "PreferSameZone", "PreferSameNode"});
 }
 
+void CheckLoadBalancerClass(Run& run, const Node& spec) {
+  const Node lb_class = spec["loadBalancerClass"];
+  if (lb_class->is_null()) return;
+  if (spec.Str("type") == "LoadBalancer") run.Format(lb_class, format::QualifiedName);
+  else run.Forbidden(lb_class, "may only be used when `type` is 'LoadBalancer'");
+}
+
 void CheckLoadBalancer(Run& run, const Node& service) {
   const Node spec = service["spec"];
   const bool balanced = spec.Str("type") == "LoadBalancer";
@@ -153,11 +160,7 @@ void CheckLoadBalancer(Run& run, const Node& service) {
   }
   const Node allocate = spec["allocateLoadBalancerNodePorts"];
   if (!balanced && !allocate->is_null()) run.Forbidden(allocate, kOnly);
-  const Node lb_class = spec["loadBalancerClass"];
-  if (!lb_class->is_null()) {
-    if (!balanced) run.Forbidden(lb_class, kOnly);
-    else run.Format(lb_class, format::QualifiedName);
-  }
+  CheckLoadBalancerClass(run, spec);
 }
 
 void Service(Run& run, const Node& service) {
@@ -210,9 +213,11 @@ void ServiceUpdate(Run& run, const Node& service) {
   const Node spec = service["spec"];
   const Value& old = *spec.old;
   CheckAddressUpdate(run, spec);
-  if (spec.Str("type") != "LoadBalancer" && !spec["loadBalancerClass"]->is_null()) run.Forbidden(spec["loadBalancerClass"], "may only be used when `type` is 'LoadBalancer'");
-  if (spec.Str("type") == "LoadBalancer" && old["type"].Str() == "LoadBalancer") {
-    if (!SameValue((*spec)["loadBalancerClass"], old["loadBalancerClass"])) run.Invalid(spec["loadBalancerClass"], "may not change once set");
+  const bool balanced = spec.Str("type") == "LoadBalancer";
+  const Node lb_class = spec["loadBalancerClass"];
+  if (balanced && old["type"].Str() == "LoadBalancer" && !(*lb_class == old["loadBalancerClass"])) run.Invalid(lb_class, "may not change once set");
+  CheckLoadBalancerClass(run, spec);
+  if (balanced && old["type"].Str() == "LoadBalancer") {
     const bool was = old["externalTrafficPolicy"].Str() == "Local", is = spec.Str("externalTrafficPolicy") == "Local";
     if (was && is && (*spec)["healthCheckNodePort"].Int() != old["healthCheckNodePort"].Int()) run.Forbidden(spec["healthCheckNodePort"], "field is immutable");
   }

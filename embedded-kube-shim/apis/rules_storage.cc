@@ -27,6 +27,39 @@ void CheckAccessModes(Run& run, const Node& modes, const char* required) {
 
 void PersistentVolumeSpec(Run& run, const Node& spec) { CheckPersistentVolumeSpec(run, spec, false); }
 
+std::string_view ReplacementOf(std::string_view label) {
+  static constexpr std::pair<std::string_view, std::string_view> kReplaced[] = {
+      {"failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"},
+      {"failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"},
+      {"beta.kubernetes.io/os", "kubernetes.io/os"},
+      {"beta.kubernetes.io/arch", "kubernetes.io/arch"},
+      {"beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"},
+  };
+  for (const auto& [beta, stable] : kReplaced)
+    if (beta == label) return stable;
+  return {};
+}
+
+// Labels that got stable names may be renamed. Others have no new name, and upstream takes an empty key for that.
+bool SameButRenamed(const Value& now, const Value& before) {
+  Value renamed = now.Clone();
+  if (Value* required = renamed.is_object() ? renamed.Find("required") : nullptr)
+    if (Value* terms = required->Find("nodeSelectorTerms"); terms && terms->is_array())
+      for (std::size_t t = 0; t < terms->size(); ++t)
+        for (std::string_view list : {"matchExpressions", "matchFields"}) {
+          Value* expressions = terms->MutableItems()[t].Find(list);
+          const Value& old_terms = before.At({"required", "nodeSelectorTerms"});
+          if (!expressions || !expressions->is_array() || t >= old_terms.size()) continue;
+          const Value& old_expressions = old_terms.Items()[t][list];
+          for (std::size_t i = 0; i < expressions->size() && i < old_expressions.size(); ++i) {
+            const Value& key = old_expressions.Items()[i]["key"];
+            Value& expression = expressions->MutableItems()[i];
+            if (ReplacementOf(key.Str()) == expression["key"].Str()) expression.Set("key") = key.Clone();
+          }
+        }
+  return SameValue(renamed, before);
+}
+
 void PersistentVolumeUpdate(Run& run, const Node& volume) {
   const Node spec = volume["spec"];
   Value now = spec->Clone(), before = spec.old->Clone();
@@ -49,8 +82,8 @@ void PersistentVolumeUpdate(Run& run, const Node& volume) {
     return at;
   };
   run.Immutable(bare("volumeMode"));
-  if (!(*spec.old)["nodeAffinity"].is_null() && !SameValue((*spec)["nodeAffinity"], (*spec.old)["nodeAffinity"]))
-    run.Invalid(bare("nodeAffinity"), "field is immutable, except for updating from beta label to GA");
+  if (const Node affinity = bare("nodeAffinity"); !affinity.old->is_null() && !SameButRenamed(*affinity, *affinity.old))
+    run.Invalid(affinity, "field is immutable, except for updating from beta label to GA");
   if (!(*spec.old)["volumeAttributesClassName"].is_null() && (*spec)["volumeAttributesClassName"].is_null())
     run.Forbidden(spec["volumeAttributesClassName"], "update from non-nil value to nil is forbidden");
 }
@@ -206,22 +239,29 @@ void CheckTaints(Run& run, const Node& node) {
   }
 }
 
-void Node_(Run& run, const Node& node) {
-  CheckTaints(run, node);
+void CheckNodeResources(Run& run, const Node& node) {
   for (std::string_view list : {"capacity", "allocatable"})
     for (const json::Member& member : node["status"][list]->Members()) CheckResourceAmount(run, node["status"][list][member.key], member.key);
+}
+
+void Node_(Run& run, const Node& node) {
+  CheckTaints(run, node);
+  CheckNodeResources(run, node);
   const Node cidrs = node["spec"]["podCIDRs"];
-  bool v4 = false, v6 = false, twice = cidrs.size() > 2;
-  for (const Node& cidr : cidrs.Items()) {
-    if (!run.Format(cidr, format::Cidr)) return;
-    bool& family = format::IsIpv6(cidr->Str()) ? v6 : v4;
-    twice |= family;
-    family = true;
+  std::string unreadable;
+  bool v4 = false, v6 = false;
+  for (std::size_t i = 0; i < cidrs.size(); ++i) {
+    const Node cidr = cidrs.At(i);
+    if (!run.Format(cidr, format::Cidr) && unreadable.empty()) unreadable = Cat("invalid CIDR[", i, "]: <nil> (invalid CIDR address: ", cidr->Str(), ")");
+    (format::IsIpv6(cidr->Str()) ? v6 : v4) = true;
   }
-  if (twice) run.Invalid(cidrs, "may specify no more than one CIDR for each IP family");
+  if (cidrs.size() < 2) return;
+  if (!unreadable.empty()) run.Add(FieldErrorType::kInternal, cidrs.path, {}, Cat("invalid PodCIDRs. failed to check with dual stack with error:", unreadable));
+  if (!unreadable.empty() || !v4 || !v6 || cidrs.size() > 2) run.Invalid(cidrs, "may specify no more than one CIDR for each IP family");
 }
 
 void NodeUpdate(Run& run, const Node& node) {
+  CheckNodeResources(run, node);
   std::set<std::string> seen;
   for (const Node& address : node["status"]["addresses"].Items())
     if (!seen.insert(address->Dump()).second) run.Add(FieldErrorType::kDuplicate, address.path, RenderInternal(address.schema, *address), "");
@@ -237,6 +277,9 @@ void NodeUpdate(Run& run, const Node& node) {
         if (cidrs->Items()[i].Str() != cidrs.old->Items()[i].Str()) run.Forbidden(cidrs, kCidr);
   }
   if (!provider.old->Str().empty() && provider->Str() != provider.old->Str()) run.Forbidden(provider, "node updates may not change providerID except from \"\" to valid");
+  CheckTaints(run, node);
+  const Node external = node["spec"]["externalID"];
+  if (external->Str() != external.old->Str()) run.Forbidden(external, "may not be updated");
 }
 
 }  // namespace

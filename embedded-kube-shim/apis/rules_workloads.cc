@@ -3,6 +3,8 @@
 
 #include "core/base/strings.h"
 #include "core/text/quantity.h"
+#include "embedded-kube-shim/api/autoscaling.h"
+#include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
 
 // apps, autoscaling, policy.
@@ -305,6 +307,11 @@ void CheckScaling(Run& run, const Node& rules) {
     run.Invalid(tolerance, "must be greater than or equal to 0");
 }
 
+const Value& Nothing() {
+  static const Value nothing;
+  return nothing;
+}
+
 void HorizontalPodAutoscaler(Run& run, const Node& object) {
   const Node spec = object["spec"], min = spec["minReplicas"], max = spec["maxReplicas"];
   if (!min->is_null() && min->Int() < 1) run.Invalid(min, "must be greater than or equal to 1");
@@ -312,17 +319,22 @@ void HorizontalPodAutoscaler(Run& run, const Node& object) {
   else if (max->Int() < 1) run.Invalid(max, "must be greater than or equal to 1");
   if (!min->is_null() && max->Int() < min->Int()) run.Invalid(max, "must be greater than or equal to `minReplicas`");
   CheckReference(run, spec["scaleTargetRef"], !(run.updating() && SameValue((*spec)["scaleTargetRef"], (*spec.old)["scaleTargetRef"])));
-  for (const Node& metric : spec["metrics"].Items()) CheckMetric(run, metric);
+  // What an older version says in annotations counts like what the current one says.
+  Value converted;
+  Node full = spec;
+  if (run.version == "v1") {
+    converted = object->Clone();
+    AutoscalerToV2(converted);
+    full = Node{&converted, &Nothing(), FindBuiltinSchema("io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler"), nullptr, ""}["spec"];
+  }
+  for (const Node& metric : full["metrics"].Items()) CheckMetric(run, metric);
   if (!min->is_null() && min->Int() == 0) {
     bool scales = false;
-    for (const Value& metric : (*spec)["metrics"].Items()) scales = scales || metric["type"].Str() == "Object" || metric["type"].Str() == "External";
+    for (const Value& metric : (*full)["metrics"].Items()) scales = scales || metric["type"].Str() == "Object" || metric["type"].Str() == "External";
     if (!scales) run.Add(FieldErrorType::kForbidden, "spec.metrics", "", "must specify at least one Object or External metric to support scaling to zero replicas");
   }
-  if (const Node percent = spec["targetCPUUtilizationPercentage"]; !percent->is_null() && percent->Int() < 1) {
-    run.Add(FieldErrorType::kInvalid, "spec.metrics[0].resource.target.averageUtilization", std::to_string(percent->Int()), "must be greater than 0");
-  }
-  CheckScaling(run, spec["behavior"]["scaleUp"]);
-  CheckScaling(run, spec["behavior"]["scaleDown"]);
+  CheckScaling(run, full["behavior"]["scaleUp"]);
+  CheckScaling(run, full["behavior"]["scaleDown"]);
 }
 
 void PodDisruptionBudget(Run& run, const Node& object) {

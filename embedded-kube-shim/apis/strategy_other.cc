@@ -171,6 +171,25 @@ class ResourceSliceStrategy final : public BuiltinStrategy {
   }
 };
 
+// Devices of others may be looked into from namespaces that are marked for it.
+class ClaimStrategy final : public BuiltinStrategy {
+ public:
+  void Validate(StrategyContext& context, const Value& object, const Value* old, FieldErrors& errors) const override {
+    if (!context.subresource().empty() || old) return;   // a claim's spec does not change
+    const bool in_template = object["kind"].Str() == "ResourceClaimTemplate";
+    const Value& requests = in_template ? object.At({"spec", "spec", "devices", "requests"}) : object.At({"spec", "devices", "requests"});
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (!requests.Items()[i].At({"exactly", "adminAccess"}).Bool()) continue;
+      const auto ns = context.Lookup("", "namespaces", "", object.At({"metadata", "namespace"}).Str());
+      constexpr std::string_view kLabel = "resource.kubernetes.io/admin-access";
+      if (!ns || ns->At({"metadata", "labels"})[kLabel].Str() != "true")
+        errors.push_back({FieldErrorType::kForbidden, Cat("spec.devices.requests[", i, "].adminAccess"), {},
+                          Cat("admin access to devices requires the `", kLabel, ": true` label on the containing namespace")});
+      return;
+    }
+  }
+};
+
 }  // namespace
 
 std::span<const KindStrategy> OtherStrategies() {
@@ -181,6 +200,8 @@ std::span<const KindStrategy> OtherStrategies() {
       {"apiregistration.k8s.io", "apiservices", MakeStrategy<ApiServiceStrategy>},
       {"apiextensions.k8s.io", "customresourcedefinitions", MakeStrategy<CustomResourceDefinitionStrategy>},
       {"coordination.k8s.io", "leases", MakeStrategy<LeaseStrategy>},
+      {"resource.k8s.io", "resourceclaims", MakeStrategy<ClaimStrategy>},
+      {"resource.k8s.io", "resourceclaimtemplates", MakeStrategy<ClaimStrategy>},
       {"resource.k8s.io", "resourceslices", MakeStrategy<ResourceSliceStrategy>},
   };
   return kKinds;

@@ -11,6 +11,7 @@
 
 using namespace skerry;
 using namespace skerry::kube;
+using skerry::testing::Answer;
 using skerry::testing::Api;
 
 namespace {
@@ -198,4 +199,98 @@ TEST_CASE("small reads are answered on the shard, large lists are not", "[server
   const std::string changed = messages();
   CHECK(changed.size() < first.size() - 90'000);
   CHECK(changed.find("short") != std::string::npos);
+}
+
+namespace {
+
+// --- answers of the write path that only the whole of it can give
+
+const http::Headers kApply = {{"Content-Type", "application/apply-patch+yaml"}};
+const http::Headers kJsonPatch = {{"Content-Type", "application/json-patch+json"}};
+const http::Headers kStrategic = {{"Content-Type", "application/strategic-merge-patch+json"}};
+constexpr const char* kMaps = "/api/v1/namespaces/default/configmaps";
+
+std::string Message(const Answer& answer) { return std::string(answer.body["message"].Str()); }
+
+}  // namespace
+
+TEST_CASE("an apply is refused for what it says before repeated keys are", "[server]") {
+  Api api;
+  const std::string url = Cat(kMaps, "/a?fieldManager=m&fieldValidation=Strict");
+  const Answer unknown = api.Call("PATCH", url, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"bogus":1,"bogus":2})", kApply);
+  CHECK(unknown.status == 500);
+  CHECK(Message(unknown).ends_with(".bogus: field not declared in schema"));
+  const Answer repeated = api.Call("PATCH", url, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"1","k":"2"}})", kApply);
+  CHECK(repeated.status == 400);
+  CHECK(Message(repeated).starts_with("error strict decoding YAML: "));
+  const Answer nameless = api.Call("PATCH", url, R"({"apiVersion":"v1","kind":"ConfigMap"})", kApply);
+  CHECK(nameless.status == 400);
+  CHECK(Message(nameless) == "the name of the object (a based on URL) was undeterminable: name must be provided");
+  CHECK(api.Call("GET", Cat(kMaps, "/a"), "").status == 404);
+}
+
+TEST_CASE("a service that is applied by way of its status has to be one", "[server]") {
+  Api api;
+  const Answer answer = api.Call("PATCH", "/api/v1/namespaces/default/services/s/status?fieldManager=m", R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"status":{}})", kApply);
+  CHECK(answer.status == 422);
+  CHECK(Message(answer) == "Service \"s\" is invalid: spec.ports: Required value");
+}
+
+TEST_CASE("a merged object is of the kind of its address when it no longer says which", "[server]") {
+  Api api;
+  REQUIRE(api.Call("POST", kMaps, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"1"}})").status == 201);
+  const Answer answer = api.Call("PATCH", Cat(kMaps, "/a"), R"({"apiVersion":null,"data":{"k":"2"}})", kStrategic);
+  REQUIRE(answer.status == 200);
+  CHECK(answer.body["apiVersion"].Str() == "v1");
+  CHECK(answer.body.At({"data", "k"}).Str() == "2");
+}
+
+TEST_CASE("an object that is patched into another kind is read as that kind first", "[server]") {
+  Api api;
+  REQUIRE(api.Call("POST", kMaps, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"one"}})").status == 201);
+  const Answer secret = api.Call("PATCH", Cat(kMaps, "/a"), R"([{"op":"replace","path":"/kind","value":"Secret"}])", kJsonPatch);
+  CHECK(secret.status == 422);
+  CHECK(Message(secret).ends_with(": illegal base64 data at input byte 0"));
+  const Answer unknown = api.Call("PATCH", Cat(kMaps, "/a"), R"([{"op":"replace","path":"/kind","value":"Nope"}])", kJsonPatch);
+  CHECK(Message(unknown).find("no kind \"Nope\" is registered for version \"v1\"") != std::string::npos);
+}
+
+TEST_CASE("the ports that a dry run shows are none of the range and follow each other", "[server]") {
+  Api api;
+  const Answer answer = api.Call("POST", "/api/v1/namespaces/default/services?dryRun=All",
+                                 R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"s"},"spec":{"type":"NodePort","ports":[{"name":"a","port":80},{"name":"b","port":81}]}})");
+  REQUIRE(answer.status == 201);
+  CHECK(answer.body.At({"spec", "ports"}).Items()[0]["nodePort"].Int() == 32769);
+  CHECK(answer.body.At({"spec", "ports"}).Items()[1]["nodePort"].Int() == 32770);
+}
+
+TEST_CASE("nobody owns the fields of an object whose lists have elements without a name", "[server]") {
+  Api api;
+  const Answer answer = api.Call("POST", "/api/v1/namespaces/default/serviceaccounts", R"({"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"a"},"secrets":[{}]})");
+  REQUIRE(answer.status == 201);
+  CHECK(answer.body["metadata"]["managedFields"].is_null());
+}
+
+TEST_CASE("an address is never a generated name", "[server]") {
+  Api api;
+  const Answer answer = api.Call("POST", "/apis/networking.k8s.io/v1/ipaddresses",
+                                 R"({"apiVersion":"networking.k8s.io/v1","kind":"IPAddress","metadata":{"generateName":"gen-"},"spec":{"parentRef":{"resource":"services","name":"s","namespace":"default"}}})");
+  CHECK(answer.status == 422);
+  CHECK(answer.body["details"]["name"].Str() == "gen-");
+}
+
+TEST_CASE("devices of others are looked into from marked namespaces only", "[server]") {
+  Api api;
+  const std::string claim = R"({"apiVersion":"resource.k8s.io/v1","kind":"ResourceClaim","metadata":{"name":"c"},"spec":{"devices":{"requests":[{"name":"r","exactly":{"deviceClassName":"d","adminAccess":true}}]}}})";
+  const Answer refused = api.Call("POST", "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims", claim);
+  CHECK(refused.status == 422);
+  CHECK(Message(refused).find("spec.devices.requests[0].adminAccess: Forbidden: ") != std::string::npos);
+  REQUIRE(api.Call("POST", "/api/v1/namespaces", R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"admin","labels":{"resource.kubernetes.io/admin-access":"true"}}})").status == 201);
+  CHECK(api.Call("POST", "/apis/resource.k8s.io/v1/namespaces/admin/resourceclaims", claim).status == 201);
+}
+
+TEST_CASE("the status of an API service has no table form", "[server]") {
+  Api api;
+  const http::Headers table = {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}};
+  CHECK(api.Call("PUT", "/apis/apiregistration.k8s.io/v1/apiservices/v1.apps/status", "{}", table).status == 406);
 }

@@ -416,7 +416,9 @@ http::Response EncodeValue(const Output& output, int status, const json::Value& 
     const auto slash = api_version.find('/');
     const GroupVersionKind gvk{std::string(slash == std::string_view::npos ? "" : api_version.substr(0, slash)),
                                std::string(slash == std::string_view::npos ? api_version : api_version.substr(slash + 1)), std::string(kind)};
-    const auto schema = kind == "Status" ? FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.Status") : FindBuiltinSchema(gvk);
+    // Discovery of the core group comes without a version of its own.
+    const bool versionless = kind == "APIResourceList" && api_version.empty();
+    const auto schema = versionless || kind == "Status" ? FindBuiltinSchema(Cat("io.k8s.apimachinery.pkg.apis.meta.v1.", kind)) : FindBuiltinSchema(gvk);
     if (schema) {
       if (auto message = EncodeProtobuf(schema, object)) return Reply(status, std::string(output.media_type()), ProtobufEnvelope(api_version, kind, *message));
     }

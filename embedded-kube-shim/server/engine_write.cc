@@ -48,7 +48,10 @@ void FillNewMetadata(const Engine& engine, const WriteOperation& op, json::Value
   metadata.Erase("selfLink");
   metadata.Set("creationTimestamp") = FormatTime(engine.now());
   metadata.Set("uid") = NewUuid(engine.random());
-  if (metadata["name"].Str().empty() && !metadata["generateName"].Str().empty())
+  // What is named after an address has no room for more.
+  const bool generates = op.target.def->resource != "ipaddresses" || op.target.def->custom;
+  if (metadata["name"].Str().empty() && !metadata["generateName"].Str().empty() && !generates) metadata.Set("name") = metadata["generateName"].Clone();
+  else if (metadata["name"].Str().empty() && !metadata["generateName"].Str().empty())
     metadata.Set("name") = Cat(metadata["generateName"].Str().substr(0, 58), NameSuffix(5, engine.random()));
   if (op.target.def->has_generation) metadata.Set("generation") = 1;
 }
@@ -123,6 +126,7 @@ Result<Attempt> Engine::PrepareCreate(const Ctx& ctx, WriteOperation& op, json::
   // A node comes with what its agent knows of it.
   const bool keeps_status = def.group.empty() && def.resource == "nodes";
   if (def.SplitsStatus(version) && !keeps_status) object.Erase("status");
+  DropDisabledFields(def, object, nullptr);
   if (def.strategy) def.strategy->PrepareForCreate(context, object);
   TRY_VOID(BeginCreate(*this, op, object, attempt));
   TRY_VOID(CheckValid(*this, op, object, nullptr));
@@ -195,6 +199,7 @@ Result<Attempt> Engine::PrepareUpdate(const Ctx& ctx, WriteOperation& op, const 
   TRY_VOID(BeginUpdate(*this, op, next, old, attempt));
   KeepSystemMetadata(old, next);
   SplitStatus(target, old, next);
+  DropDisabledFields(def, next, &old);
   if (def.strategy) def.strategy->PrepareForUpdate(context, next, old);
   BumpGeneration(target, old, next);
   TRY_VOID(CheckValid(*this, op, next, &old));

@@ -106,7 +106,7 @@ class Patch final : public WriteOperation {
     TRY(auto next, ApplyPatch(target, body_, live, options.field_validation, warnings));
     const auto given = next.At({"metadata", "resourceVersion"}).Str();
     had_version_ = given != live.At({"metadata", "resourceVersion"}).Str();
-    TRY_VOID(CheckIdentity(live, next));
+    TRY_VOID(CheckIdentity(next));
     ApplyDefaults(def, version, next);
     UpdateManagedFields(def, version.schema, &live, next, ManagerInfoOf(engine, *this));
     return engine.PrepareUpdate(ctx, *this, current, std::move(next));
@@ -118,25 +118,29 @@ class Patch final : public WriteOperation {
   }
 
  private:
-  Result<> CheckIdentity(const json::Value& live, const json::Value& next) {
+  Result<> CheckIdentity(const json::Value& next) const {
     const auto name = next.At({"metadata", "name"}).Str();
     if (name != target.name)
       return std::unexpected(BadRequestError(name.empty() ? NamelessText(target.name) : Cat("the name of the object (", name, ") does not match the name on the URL (", target.name, ")")));
-    static_cast<void>(live);
     return {};
   }
 
   Result<Attempt> PrepareApply(Engine& engine, const Ctx& ctx, const ItemPtr& current) {
     const auto& def = *target.def;
     const auto& version = target.schema_version();
-    if (!current && !target.subresource.empty()) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
-    TRY(auto applied, ParseApply(target, body_, options.field_validation, warnings));
+    // Kinds that an update may create are created by way of their status, too.
+    const bool creates = target.subresource.empty() || (target.subresource == "status" && def.create_on_update);
+    if (!current && !creates) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
+    std::vector<std::string> repeated;
+    TRY(auto applied, ParseApply(body_, repeated));
     json::Value live;
     if (current) {
       TRY(live, engine.InVersion(*current, def, target.version));
     }
     const auto conflicts = options.force ? Conflicts::kForce : Conflicts::kFail;
     TRY(auto next, ServerSideApply(def, version.schema, current ? &live : nullptr, applied, ManagerInfoOf(engine, *this), conflicts));
+    TRY_VOID(ReportRepeated(options.field_validation, repeated, warnings));
+    TRY_VOID(CheckIdentity(next));
     ApplyDefaults(def, version, next);
     if (current) {
       const auto uid = applied.At({"metadata", "uid"}).Str();

@@ -69,13 +69,27 @@ void SortMerged(json::Value& object, const json::Value& patch) {
   }
 }
 
+GroupVersionKind OfApiVersion(std::string_view api_version, std::string_view kind) {
+  const auto slash = api_version.find('/');
+  const bool grouped = slash != api_version.npos;
+  return {std::string(grouped ? api_version.substr(0, slash) : ""), std::string(grouped ? api_version.substr(slash + 1) : api_version), std::string(kind)};
+}
+
 // A patched document as an object of the target, with unknown fields reported the way patches report them.
 // `found` is what is wrong with the patch itself.
 Result<json::Value> DecodePatched(const Target& target, json::Value patched, FieldValidation validation, std::vector<std::string>& warnings, std::vector<std::string> found = {}) {
   const auto gvk = target.gvk();
   const auto kind = patched["kind"].Str(), api_version = patched["apiVersion"].Str();
-  if (patched.is_object() && !kind.empty() && !api_version.empty() && (kind != gvk.kind || api_version != gvk.api_version()) && !target.def->custom)
-    return std::unexpected(InvalidPatch(patched, Cat("no kind ", Quote(kind), " is registered for version ", Quote(api_version), " in scheme \"pkg/api/legacyscheme/scheme.go:30\"")));
+  if (patched.is_object() && !kind.empty() && !api_version.empty() && (kind != gvk.kind || api_version != gvk.api_version()) && !target.def->custom) {
+    const auto other = OfApiVersion(api_version, kind);
+    const auto schema = FindBuiltinSchema(other);
+    if (!schema)
+      return std::unexpected(InvalidPatch(patched, Cat("no kind ", Quote(kind), " is registered for version ", Quote(api_version), " in scheme \"pkg/api/legacyscheme/scheme.go:30\"")));
+    // It is read as what it claims to be before anybody asks what was expected.
+    if (auto decoded = DecodeValue(schema, patched.Clone()); !decoded) return std::unexpected(InvalidPatch(patched, decoded.error().message()));
+    const std::string place = gvk.group.empty() ? "core" : gvk.group.substr(0, gvk.group.find('.'));
+    return std::unexpected(InvalidPatch(patched, Cat("converting (", other.version, ".", kind, ") to (", place, ".", gvk.kind, "): unknown conversion")));
+  }
   if (patched.is_object() && api_version.empty() && !target.def->custom) {
     // Without a version it is an object of no kind, with nothing but unknown fields.
     std::set<std::string_view> unknown;
@@ -131,6 +145,11 @@ Result<json::Value> ApplyStrategic(const Target& target, const PatchBody& body, 
   std::string shown;
   TRY(auto merged, StrategicMerge(target.schema_version().schema, live, patch, &shown));
   std::vector<std::string> unknown;
+  // The merged document becomes an object of the target's type, whatever is left of what it called itself.
+  if (merged.is_object() && merged["apiVersion"].Str().empty()) {
+    merged.Set("kind") = target.gvk().kind;
+    merged.Set("apiVersion") = target.gvk().api_version();
+  }
   TRY(auto object, DecodePatched(target, std::move(merged), FieldValidation::kWarn, unknown));
   std::sort(unknown.begin(), unknown.end());
   strict.insert(strict.end(), unknown.begin(), unknown.end());
@@ -183,7 +202,12 @@ Result<json::Value> ApplyJson(const Target& target, const PatchBody& body, const
     }
     return std::unexpected(BadRequestError(Cat("error decoding patch: ", patch.error().message())));
   }
-  auto patched = json::ApplyPatch(live.Clone(), *patch, options);
+  auto start = live.Clone();
+  // What a copy takes along was opened on the way to its two places.
+  for (const auto& operation : patch->Items())
+    if (operation["op"].Str() == "copy")
+      for (const char* pointer : {"from", "path"}) SortAlong(start, operation[pointer].Str());
+  auto patched = json::ApplyPatch(std::move(start), *patch, options);
   if (!patched) return std::unexpected(Rejected());
   for (const auto& operation : patch->Items()) {
     SortAlong(*patched, operation["path"].Str(), operation["op"].Str() == "test");
@@ -208,25 +232,27 @@ Result<json::Value> ApplyPatch(const Target& target, const PatchBody& body, cons
   return DecodePatched(target, std::move(patched), validation, warnings);
 }
 
-Result<json::Value> ParseApply(const Target&, const PatchBody& body, FieldValidation validation, std::vector<std::string>& warnings) {
+Result<json::Value> ParseApply(const PatchBody& body, std::vector<std::string>& repeated) {
   if (body.text.empty() && !body.document.is_null()) return body.document.Clone();
   std::vector<text::YamlDuplicate> duplicates;
   text::YamlOptions yaml;
   yaml.duplicates = &duplicates;
   auto parsed = text::ParseYaml(body.text, yaml);
   if (!parsed) return std::unexpected(BadRequestError(Cat("error decoding YAML: error converting YAML to JSON: ", parsed.error().message())));
-  if (!duplicates.empty()) {
-    std::vector<std::string> texts;
-    for (const auto& duplicate : duplicates) texts.push_back(duplicate.Text());
-    if (validation == FieldValidation::kStrict)
-      return std::unexpected(BadRequestError(Cat("error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ", Join(texts, "\n  "))));
-    if (validation == FieldValidation::kWarn) warnings.insert(warnings.end(), texts.begin(), texts.end());
-  }
+  for (const auto& duplicate : duplicates) repeated.push_back(duplicate.Text());
   if (parsed->is_null()) return json::Value::Object();
   if (!parsed->is_object())
     return std::unexpected(BadRequestError(Cat("error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ", JsonKind(*parsed),
                                                " into Go value of type map[string]interface {}")));
   return std::move(*parsed);
+}
+
+Result<> ReportRepeated(FieldValidation validation, const std::vector<std::string>& repeated, std::vector<std::string>& warnings) {
+  if (repeated.empty()) return {};
+  if (validation == FieldValidation::kStrict)
+    return std::unexpected(BadRequestError(Cat("error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ", Join(repeated, "\n  "))));
+  if (validation == FieldValidation::kWarn) warnings.insert(warnings.end(), repeated.begin(), repeated.end());
+  return {};
 }
 
 }  // namespace skerry::kube

@@ -40,6 +40,14 @@ Error UnsupportedPatch(const ResourceDef& def) {
   return Error(Code::kUnsupported, "415: Unsupported Media Type").WithAttachment(std::move(detail));
 }
 
+// The status endpoints of some kinds know no tables.
+Result<Output> NegotiateWrite(const RestRequest& request) {
+  const auto& resource = request.target.def->resource;
+  const bool plain = !request.target.def->custom && request.target.subresource == "status" &&
+                     (resource == "apiservices" || resource == "customresourcedefinitions" || resource == "resourceclaims");
+  return Negotiate(*request.http, plain ? MediaScope::kReview : MediaScope::kObject, WireOf(request.target));
+}
+
 }  // namespace
 
 Result<PatchBody> ParsePatchBody(const RestRequest& request) {
@@ -220,7 +228,7 @@ void Rest::Create(RestRequest request, RestDone done) {
 
 void Rest::Update(RestRequest request, RestDone done) {
   auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
-    TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
+    TRY(auto output, NegotiateWrite(request));
     TRY(auto options, ParseWriteOptions(*request.http, "UpdateOptions"));
     std::vector<std::string> warnings;
     TRY(auto object, ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, warnings));
@@ -241,7 +249,7 @@ void Rest::Update(RestRequest request, RestDone done) {
 void Rest::Patch(RestRequest request, RestDone done) {
   auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
     TRY(auto body, ParsePatchBody(request));
-    TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
+    TRY(auto output, NegotiateWrite(request));
     TRY(auto options, ParseWriteOptions(*request.http, "PatchOptions"));
     FieldErrors errors;
     if (body.type == PatchType::kApply) {

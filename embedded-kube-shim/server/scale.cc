@@ -79,8 +79,10 @@ class ScaleOperation final : public WriteOperation {
       scale_target.def = ScaleDef();
       scale_target.version = "v1";
       if (patch_->type == PatchType::kApply) {
-        TRY(const auto config, ParseApply(scale_target, *patch_, options.field_validation, warnings));
+        std::vector<std::string> repeated;
+        TRY(const auto config, ParseApply(*patch_, repeated));
         TRY(wanted, ServerSideApply(*ScaleDef(), ScaleSchema(), &owned, config, info, options.force ? Conflicts::kForce : Conflicts::kFail));
+        TRY_VOID(ReportRepeated(options.field_validation, repeated, warnings));
         applied = true;
       } else {
         TRY(wanted, ApplyPatch(scale_target, *patch_, shown, options.field_validation, warnings));

@@ -157,7 +157,14 @@ class Allocation {
   Result<> Port(json::Value& holder, std::string path, std::string_view member, const std::set<std::int64_t>& held, std::set<std::int64_t>& mine) {
     const auto first = engine_.options().node_port_first, last = engine_.options().node_port_last;
     auto port = holder[member].Int();
-    if (port == 0) {
+    if (port == 0 && op_.options.dry_run) {
+      // What a dry run shows stands for a port and is none of the range.
+      std::int64_t highest = 0;
+      for (const auto taken : mine)
+        if (!held.contains(taken)) highest = std::max(highest, taken);
+      port = highest > 0 ? highest + 1 : 32769;
+      holder.Set(member) = port;
+    } else if (port == 0) {
       const auto count = static_cast<std::uint64_t>(last - first + 1);
       const auto start = engine_.random().Below(count);
       for (std::uint64_t i = 0; i < count && port == 0; ++i) {

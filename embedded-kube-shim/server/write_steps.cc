@@ -112,6 +112,25 @@ void SplitStatus(const Target& target, const json::Value& old, json::Value& next
   }
 }
 
+void DropDisabledFields(const ResourceDef& def, json::Value& object, const json::Value* old) {
+  if (def.custom) return;
+  using Path = std::vector<std::string_view>;
+  const Path path = Is(def, "", "pods")              ? Path{"spec"}
+                    : Is(def, "", "podtemplates")    ? Path{"template", "spec"}
+                    : Is(def, "batch", "cronjobs")   ? Path{"spec", "jobTemplate", "spec", "template", "spec"}
+                    : Is(def, "apps", def.resource) || Is(def, "batch", "jobs") || Is(def, "", "replicationcontrollers") ? Path{"spec", "template", "spec"}
+                                                                                                                         : Path{};
+  if (path.empty()) return;
+  json::Value* spec = &object;
+  const json::Value* before = old;
+  for (const auto step : path) {
+    spec = spec->is_object() ? spec->Find(step) : nullptr;
+    if (!spec) return;
+    before = before ? before->Find(step) : nullptr;
+  }
+  if (spec->is_object() && (!before || (*before)["schedulingGroup"].is_null())) spec->Erase("schedulingGroup");
+}
+
 void BumpGeneration(const Target& target, const json::Value& old, json::Value& next) {
   const auto& def = *target.def;
   const bool counts = def.has_generation || Is(def, "storage.k8s.io", "csidrivers");

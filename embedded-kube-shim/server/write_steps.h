@@ -18,6 +18,8 @@ AdmissionRequest AdmissionFor(WriteOperation& op, Operation operation, json::Val
 Result<> CheckVersionPrecondition(const Target& target, const Item& current, const json::Value& next);
 // The object keeps the part that the other endpoint writes: status on the main resource, everything else on /status.
 void SplitStatus(const Target& target, const json::Value& old, json::Value& next);
+// Fields of features that are off do not get in; who sent them has been recorded by then. `old` is null on create.
+void DropDisabledFields(const ResourceDef& def, json::Value& object, const json::Value* old);
 // generation + 1 when what the kind counts has changed.
 void BumpGeneration(const Target& target, const json::Value& old, json::Value& next);
 // Marked for deletion, no grace left and no finalizer: this update removes it.

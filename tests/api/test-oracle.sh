@@ -25,6 +25,6 @@ hermetic bash "$0" "$@"
 set_up_host
 start_appliance --runtime none --log-level warn
 code=0
-python3 tests/api/oracle/replay.py --kubeconfig "$KUBECONFIG" --floors tests/api/oracle/floors.json --await-s "${AWAIT_S:-10}" --jobs 8 --show "${SHOW:-0}" "$@" || code=$?
+python3 tests/api/oracle/replay.py --kubeconfig "$KUBECONFIG" --floors tests/api/oracle/floors.json --await-s "${AWAIT_S:-20}" --jobs 8 --show "${SHOW:-0}" "$@" || code=$?
 kill -0 "$appliance" || { echo "the server ended during the replay:"; tail -50 "$work/log"; exit 1; }
 exit $code
