@@ -265,9 +265,6 @@ void NodeUpdate(Run& run, const Node& node) {
   std::set<std::string> seen;
   for (const Node& address : node["status"]["addresses"].Items())
     if (!seen.insert(address->Dump()).second) run.Add(FieldErrorType::kDuplicate, address.path, RenderInternal(address.schema, *address), "");
-  if (run.subresource == "status")
-    for (std::string_view list : {"capacity", "allocatable"})
-      for (const json::Member& member : node["status"][list]->Members()) CheckResourceAmount(run, node["status"][list][member.key], member.key);
   const Node cidrs = node["spec"]["podCIDRs"], provider = node["spec"]["providerID"];
   constexpr const char* kCidr = "node updates may not change podCIDR except from \"\" to valid";
   if (cidrs.old->size() > 0) {
