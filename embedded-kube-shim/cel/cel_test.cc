@@ -96,6 +96,12 @@ TEST_CASE("expressions have the values that the language defines", "[cel]") {
   }
 }
 
+TEST_CASE("a field that is null counts as absent, a member of a map does not", "[cel]") {
+  CHECK(Run("has(self.maybe)").text == "false");
+  CHECK(Run("self.maybe == 'a'").text == "error: no such key: maybe");
+  CHECK(Run("self.?maybe.orValue('none')").text == "none");
+}
+
 TEST_CASE("what does not type-check is reported at its place in upstream's words", "[cel]") {
   const Case cases[] = {
       {"self.count == 'a'", "found no matching overload for '_==_' applied to '(int, string)'\n | self.count == 'a'\n | ...........^"},

@@ -123,8 +123,9 @@ Val ConcatLists(const CallSite&, Args a) {
   for (std::size_t i = 0; i < right.size(); ++i) {
     const Val item = right.At(i);
     const auto at = std::ranges::find_if(items, [&](const Val& have) { return same(have, item); });
-    if (at == items.end()) items.push_back(item);
-    else if (type->list == DeclType::List::kMap) *at = item;
+    const bool is_set = type->list == DeclType::List::kSet;
+    if (at == items.end() && (!is_set || left.TakesNew(item))) items.push_back(item);
+    else if (at != items.end() && type->list == DeclType::List::kMap) *at = item;
   }
   return Val::List(std::move(items));
 }

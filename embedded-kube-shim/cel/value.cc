@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <unordered_map>
 
 #include "core/base/strings.h"
@@ -86,10 +87,18 @@ class JsonList : public ListLike {
   std::size_t size() const override { return json_.size(); }
   Val At(std::size_t i) const override { return Val::FromJson(json_.Items()[i], type_ == nullptr ? nullptr : type_->element.get()); }
   const DeclType* type() const override { return type_; }
+  bool TakesNew(const Val& item) const override {
+    static std::mutex mutex;
+    const std::lock_guard lock(mutex);
+    if (std::ranges::any_of(taken_, [&](const Val& have) { return Equal(have, item); })) return false;
+    taken_.push_back(item);
+    return true;
+  }
 
  private:
   const json::Value& json_;
   const DeclType* type_;
+  mutable std::vector<Val> taken_;
 };
 
 class JsonMap : public MapLike {
@@ -101,8 +110,8 @@ class JsonMap : public MapLike {
     if (type_ != nullptr && type_->kind == TypeKind::kObject) {
       const DeclField* field = type_->FindField(key.text());
       const json::Value* value = json_.Find(field == nullptr ? key.text() : std::string_view(field->json_name));
-      // A null where the schema allows none is as absent as the field itself.
-      if (value == nullptr || field == nullptr || (value->is_null() && !field->type->nullable)) return std::nullopt;
+      // A null is as absent as the field itself, also where the schema allows it.
+      if (value == nullptr || field == nullptr || value->is_null()) return std::nullopt;
       return Val::FromJson(*value, field->type.get());
     }
     const json::Value* value = json_.Find(key.text());
@@ -116,7 +125,7 @@ class JsonMap : public MapLike {
       if (type_ != nullptr && type_->kind == TypeKind::kObject) {
         name = EscapeName(key);
         const DeclField* field = type_->FindField(name);
-        if (field == nullptr) continue;
+        if (field == nullptr || value.is_null()) continue;
         type = field->type.get();
       } else if (type_ != nullptr) {
         type = type_->element.get();

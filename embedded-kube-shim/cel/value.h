@@ -104,6 +104,9 @@ class ListLike : public Heap {
   virtual std::size_t size() const = 0;
   virtual Val At(std::size_t i) const = 0;            // i < size()
   virtual const DeclType* type() const { return nullptr; }
+  // Whether a sum with this set on the left may take an item that the set does not hold. The reference implementation's sets keep what was
+  // once added to them, so the same sum of the same value (a rule, then its message) has it the first time only; clients see that.
+  virtual bool TakesNew(const Val& /*item*/) const { return true; }
 };
 
 class MapLike : public Heap {
