@@ -243,6 +243,7 @@ Result<> Cgroups::Remove(const Ctx& ctx, const std::string& path) const {
     }
     bool gone = true;
     for (const std::string& tree : Trees()) gone = RemoveDirectories(tree + path) && gone;
+    if (mode_ == CgroupMode::kHybrid) RemoveDirectories(unified_ + path);   // Docker makes groups there too; nothing of ours depends on them
     if (gone) return {};
     if (ctx.done()) return Fail(Code::kTimeout, "processes in cgroup " + path + " do not end");
     Pause(ctx, std::chrono::milliseconds(5));   // v1 gives no notice when a group becomes empty
@@ -252,6 +253,7 @@ Result<> Cgroups::Remove(const Ctx& ctx, const std::string& path) const {
 void Cgroups::RemoveEmpty(const std::string& path) const {
   if (path.size() < 2) return;
   for (const std::string& tree : Trees()) RemoveDirectories(tree + path);
+  if (mode_ == CgroupMode::kHybrid) RemoveDirectories(unified_ + path);
 }
 
 std::vector<std::string> Cgroups::ProcsFiles(const std::string& path) const {
