@@ -63,7 +63,7 @@ add_library(skerry_pch OBJECT ${CMAKE_BINARY_DIR}/skerry_pch.cc)
 target_link_libraries(skerry_pch PRIVATE skerry_options)
 target_precompile_headers(skerry_pch PRIVATE ${PROJECT_SOURCE_DIR}/core/base/pch.h)
 # Folders that run now and then are compiled for size in a release: half the code, and the binary has a limit.
-set(SKERRY_COLD kube_apis kube_controllers kube_network kube_node container_docker container_oci core_podnet)
+set(SKERRY_COLD kube_apis kube_cel kube_controllers kube_network kube_node container_docker container_oci core_netlink core_podnet core_process core_volume)
 if(SKERRY_SMALL AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   add_library(skerry_pch_cold OBJECT ${CMAKE_BINARY_DIR}/skerry_pch.cc)
   target_link_libraries(skerry_pch_cold PRIVATE skerry_options)

@@ -10,6 +10,7 @@ namespace skerry::http {
 namespace {
 constexpr std::size_t kWritePiece = 256 << 10;     // the write time-out starts anew with each
 constexpr std::size_t kStreamBatch = 64 << 10;     // what a source has ready goes out together up to here
+constexpr std::size_t kIdleRoom = 4 << 10;         // what a stream that waits may keep
 constexpr std::size_t kCoalesce = 32 << 10;        // smaller bodies are sent with their head
 
 bool HasBody(int status) { return status >= 200 && status != 204 && status != 304; }
@@ -174,6 +175,7 @@ net::Task<void> H1Connection::StreamPieces(Source* source, std::int64_t length) 
       ended = stopping_ && length < 0;   // an orderly end: the client comes back elsewhere
       cut = client_gone_;
       if (!ended && !cut) {
+        if (out.capacity() > kIdleRoom) std::string().swap(out);   // after a burst a watch may be quiet for hours
         WatchClient();
         co_await wake_->Wait();
         continue;

@@ -15,7 +15,7 @@ namespace skerry::kube::node {
 namespace {
 
 constexpr const char* kController = "node-status";
-constexpr std::chrono::seconds kLeaseDuration{40}, kRenew{10}, kHeartbeat{300};
+constexpr std::chrono::seconds kLeaseDuration{40}, kRenew{10}, kHeartbeat{24 * 3600};
 constexpr double kDiskPressure = 0.05;                // free share of the file system below which new pods stay away
 
 std::string FirstLine(const std::string& path) {
@@ -104,7 +104,7 @@ class NodeStatus final : public Reconciler {
       next = written->Clone();
     }
     json::Value status = Status(next);
-    // A heartbeat alone is written rarely: the lease tells the same for less.
+    // A heartbeat alone is hardly ever written: the lease tells the same, and it does not go to the disk. A machine at rest writes nothing.
     if (WithoutHeartbeats(status) == WithoutHeartbeats(next["status"]) && clock_.Mono() - heartbeat_ < kHeartbeat) return {};
     next.Set("status") = std::move(status);
     TRY(const ObjectPtr written, client_.Update(ctx, "v1/nodes", std::move(next), "status"));
