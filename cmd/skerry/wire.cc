@@ -25,6 +25,7 @@
 #include "core/text/duration.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/auth/console_sessions.h"
+#include "embedded-kube-shim/controller/clock_watch.h"
 #include "embedded-kube-shim/controllers/certificates.h"
 #include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/controllers/flow_schema.h"
@@ -126,6 +127,7 @@ class ApplianceImpl final : public Appliance {
     if (server_) server_->Stop();
     if (registry_server_) registry_server_->Stop();
     if (agent_) agent_->Stop();
+    clock_watch_.reset();
     if (manager_) manager_->Stop();
     agent_.reset();
     pod_network_.reset();
@@ -371,6 +373,7 @@ class ApplianceImpl final : public Appliance {
       options.count = static_cast<int>(hollow);
       kube::node::AddHollowNodes(*manager_, api_->informers(), *clients_["hollow"], Clock::System(), std::move(options));
     }
+    clock_watch_ = std::make_unique<kube::ClockWatch>([this] { manager_->WakeDelayed(); });
     return manager_->Start(ctx_);
   }
 
@@ -433,6 +436,7 @@ class ApplianceImpl final : public Appliance {
   std::map<std::string, std::unique_ptr<kube::Client>> clients_;
   std::map<std::string, std::unique_ptr<kube::EventRecorder>> recorders_;
   std::unique_ptr<kube::Manager> manager_;
+  std::unique_ptr<kube::ClockWatch> clock_watch_;
   std::shared_ptr<void> collector_, scheduler_;
   std::unique_ptr<registry::Storage> images_;
   std::unique_ptr<http::Handler> registry_handler_;

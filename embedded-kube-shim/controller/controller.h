@@ -47,6 +47,8 @@ class Manager : public Component {
   virtual void Add(ControllerSpec spec) = 0;                               // before Start
   virtual void Enqueue(std::string_view controller, Key key) = 0;
   virtual void EnqueueAfter(std::string_view controller, Key key, std::chrono::milliseconds delay) = 0;
+  // Keys that wait for their time are looked at now: the wall clock was set, and what is due by it may have changed.
+  virtual void WakeDelayed() = 0;
   // True when no key is queued or being reconciled; keys that wait for their time do not count.
   virtual bool Idle() const = 0;
   // For simulations (ManagerOptions::threads == 0): reconciles on the caller's thread until nothing is due by the clock. Returns how many.

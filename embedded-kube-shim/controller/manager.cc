@@ -117,6 +117,16 @@ class ManagerImpl final : public Manager {
     Delay(*q, key, delay);
   }
 
+  void WakeDelayed() override {
+    std::lock_guard lock(mutex_);
+    auto delayed = std::move(delayed_);
+    delayed_.clear();
+    for (auto& [at, entry] : delayed) {
+      entry.first->due.erase(entry.second);
+      EnqueueLocked(*entry.first, std::move(entry.second));
+    }
+  }
+
   bool Idle() const override {
     std::lock_guard lock(mutex_);
     for (const auto& q : queues_) {

@@ -125,4 +125,24 @@ TEST_CASE("a key queued before the start is reconciled by the threads", "[contro
   manager->Stop();
 }
 
+TEST_CASE("keys that wait for their time are looked at when the wall clock is set", "[controller]") {
+  NoInformers informers;
+  FakeClock clock;
+  int runs = 0;
+  auto manager = NewManager(informers, clock, {.threads = 0});
+  manager->Add({"c", {}, 1, std::make_unique<Scripted>([&](const Key&) -> Result<Outcome> {
+                  ++runs;
+                  return Outcome{std::chrono::hours(1)};
+                })});
+  REQUIRE(manager->Start(Ctx(std::stop_token())));
+  manager->EnqueueAfter("c", {"ns", "a"}, std::chrono::hours(1));
+  CHECK(manager->RunDue() == 0);
+  manager->WakeDelayed();
+  CHECK(manager->RunDue() == 1);
+  clock.Advance(std::chrono::hours(1));
+  CHECK(manager->RunDue() == 1);     // once, not also at the old time
+  CHECK(runs == 2);
+  manager->Stop();
+}
+
 }  // namespace skerry::kube

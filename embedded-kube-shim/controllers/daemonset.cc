@@ -217,8 +217,8 @@ class DaemonPass {
 
 class DaemonReconciler final : public Reconciler {
  public:
-  explicit DaemonReconciler(const ControllerContext& c)
-      : client_(c.client("daemon-set-controller")), events_(c.events(kController)), clock_(c.clock), sets_(c.informers.Get(kSets)), pods_(c.informers.Get("v1/pods")),
+  DaemonReconciler(const ControllerContext& c, std::shared_ptr<const OrphanPods> orphans)
+      : orphans_(std::move(orphans)), client_(c.client("daemon-set-controller")), events_(c.events(kController)), clock_(c.clock), sets_(c.informers.Get(kSets)), pods_(c.informers.Get("v1/pods")),
         nodes_(c.informers.Get(kNodes)), revisions_(c.informers.Get(kRevisions)) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
@@ -230,7 +230,7 @@ class DaemonReconciler final : public Reconciler {
       return Outcome{};
     }
     TRY(std::vector<ObjectPtr> pods,
-        ClaimChildren(ctx, client_, "v1/pods", kKind, *set, pods_.List(key.ns), [&](const json::Value& labels) { return MatchesSelector(selector, labels); }));
+        ClaimChildren(ctx, client_, "v1/pods", kKind, *set, orphans_->Candidates(pods_, *set), [&](const json::Value& labels) { return MatchesSelector(selector, labels); }));
     std::vector<ObjectPtr> old;
     TRY(const ObjectPtr current, FindRevision(ctx, set, &old));
     std::string hash(Meta(*current)["labels"][kRevisionLabel].Str());
@@ -293,6 +293,7 @@ class DaemonReconciler final : public Reconciler {
     return std::unexpected(std::move(created).error());   // the status brings us here again
   }
 
+  const std::shared_ptr<const OrphanPods> orphans_;
   Client& client_;
   EventRecorder& events_;
   const Clock& clock_;
@@ -310,7 +311,8 @@ void AddDaemonSet(const ControllerContext& c) {
   spec.name = kController;
   spec.workers = 2;
   spec.triggers.push_back({kSets, {}});
-  spec.triggers.push_back(PodsOf(c, "apps", "DaemonSet", kSets));
+  const auto orphans = std::make_shared<OrphanPods>();
+  spec.triggers.push_back(PodsOf(c, "apps", "DaemonSet", kSets, orphans));
   // Heartbeats concern nobody; labels and taints may change which sets want the node.
   const Lister& sets = c.informers.Get(kSets);
   spec.triggers.push_back({kNodes, [&sets](const Notification& n) {
@@ -319,7 +321,7 @@ void AddDaemonSet(const ControllerContext& c) {
                              for (const ObjectPtr& s : sets.List()) keys.push_back(KeyOf(*s));
                              return keys;
                            }});
-  spec.reconciler = std::make_unique<DaemonReconciler>(c);
+  spec.reconciler = std::make_unique<DaemonReconciler>(c, orphans);
   c.manager.Add(std::move(spec));
 }
 

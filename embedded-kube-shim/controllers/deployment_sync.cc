@@ -26,6 +26,11 @@ std::int64_t Replicas(const json::Value& set) { return set["spec"]["replicas"].I
 std::int64_t Available(const json::Value& set) { return set["status"]["availableReplicas"].Int(); }
 std::int64_t RevisionOf(const json::Value& o) { return ParseInt(Meta(o)["annotations"][kRevision].Str()).value_or(0); }
 
+// What was asked of the set has been done and told.
+static bool IsObserved(const json::Value& set) { return set["status"]["observedGeneration"].Int() >= Meta(set)["generation"].Int(); }
+// Pods that the set has or will have: those beyond its size exist until its controller has removed them.
+static std::int64_t PodsNow(const json::Value& set) { return std::max(Replicas(set), set["status"]["replicas"].Int()); }
+
 static bool Older(const ObjectPtr& a, const ObjectPtr& b) {
   const std::string_view x = Meta(*a)["creationTimestamp"].Str(), y = Meta(*b)["creationTimestamp"].Str();
   return x != y ? x < y : Name(*a) < Name(*b);
@@ -53,7 +58,7 @@ std::int64_t NewSetSize(const json::Value& d, const std::vector<ObjectPtr>& all,
   const std::int64_t want = d["spec"]["replicas"].Int(1);
   if (IsRecreate(d)) return want;
   const std::int64_t most = want + LimitsOf(d).max_surge;
-  const std::int64_t now = Sum(all, Replicas);
+  const std::int64_t now = Sum(all, PodsNow);
   if (now >= most) return new_size;
   return new_size + std::min(most - now, want - new_size);
 }
@@ -61,6 +66,8 @@ std::int64_t NewSetSize(const json::Value& d, const std::vector<ObjectPtr>& all,
 std::vector<Resize> ShrinkOldSets(const json::Value& d, const std::vector<ObjectPtr>& old_sets, const ObjectPtr& new_set) {
   std::vector<Resize> out;
   if (Sum(old_sets, Replicas) == 0) return out;
+  // Figures from before the last change of a size would count pods that are as good as gone.
+  if ((new_set && !IsObserved(*new_set)) || !std::all_of(old_sets.begin(), old_sets.end(), [](const ObjectPtr& s) { return IsObserved(*s); })) return out;
   const std::int64_t want = d["spec"]["replicas"].Int(1);
   const std::int64_t least = want - LimitsOf(d).max_unavailable;
   const std::int64_t total = Sum(old_sets, Replicas) + (new_set ? Replicas(*new_set) : 0);

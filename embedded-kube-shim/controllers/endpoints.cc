@@ -212,13 +212,20 @@ class EndpointsReconciler final : public Reconciler {
 
 }  // namespace
 
+Trigger PodsOfServices(const ControllerContext& context, const char* controller) {
+  constexpr std::chrono::milliseconds kBatch{50};
+  return {"v1/pods", [&services = context.informers.Get("v1/services"), &manager = context.manager, controller](const Notification& n) {
+            for (Key& key : ServicesOfPod(n, services)) manager.EnqueueAfter(controller, std::move(key), kBatch);
+            return std::vector<Key>();
+          }};
+}
+
 void AddEndpoints(const ControllerContext& c) {
   ControllerSpec spec;
   spec.name = "endpoint-controller";
   spec.workers = 2;
-  const Lister& services = c.informers.Get("v1/services");
   spec.triggers.push_back({"v1/services", {}});
-  spec.triggers.push_back({"v1/pods", [&services](const Notification& n) { return ServicesOfPod(n, services); }});
+  spec.triggers.push_back(PodsOfServices(c, "endpoint-controller"));
   spec.triggers.push_back({"v1/endpoints", {}});
   spec.reconciler = std::make_unique<EndpointsReconciler>(c);
   c.manager.Add(std::move(spec));

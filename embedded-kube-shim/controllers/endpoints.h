@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
 
 // What a Service selects, as endpoints: shared by the Endpoints and the EndpointSlice controller. Pure functions.
@@ -26,5 +27,8 @@ std::vector<Key> ServicesOfPod(const Notification& n, const Lister& services);
 bool IsAddressOf(std::string_view family /* IPv4, IPv6 */, std::string_view address);
 std::string AddressOf(const json::Value& pod, std::string_view family);   // empty when the pod has none of it
 json::Value PodReference(const json::Value& pod);
+
+// The pod trigger of a controller over services: pods come and go together, so a service is looked at a moment later, once for all of them.
+Trigger PodsOfServices(const ControllerContext& context, const char* controller);
 
 }  // namespace skerry::kube

@@ -283,9 +283,8 @@ void AddEndpointSlice(const ControllerContext& c) {
   ControllerSpec spec;
   spec.name = "endpointslice-controller";
   spec.workers = 2;
-  const Lister& services = c.informers.Get("v1/services");
   spec.triggers.push_back({"v1/services", {}});
-  spec.triggers.push_back({"v1/pods", [&services](const Notification& n) { return ServicesOfPod(n, services); }});
+  spec.triggers.push_back(PodsOfServices(c, "endpointslice-controller"));
   spec.triggers.push_back({kSlices, ServiceOfSlice(kManager)});
   spec.reconciler = std::make_unique<EndpointSliceReconciler>(c);
   c.manager.Add(std::move(spec));

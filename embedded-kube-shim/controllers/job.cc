@@ -447,8 +447,8 @@ class JobPass {
 
 class JobReconciler final : public Reconciler {
  public:
-  explicit JobReconciler(const ControllerContext& c)
-      : client_(c.client(kController)), events_(c.events(kController)), clock_(c.clock), jobs_(c.informers.Get(kJobs)), pods_(c.informers.Get("v1/pods")) {}
+  JobReconciler(const ControllerContext& c, std::shared_ptr<const OrphanPods> orphans)
+      : orphans_(std::move(orphans)), client_(c.client(kController)), events_(c.events(kController)), clock_(c.clock), jobs_(c.informers.Get(kJobs)), pods_(c.informers.Get("v1/pods")) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr job = jobs_.Get(key);
@@ -456,11 +456,12 @@ class JobReconciler final : public Reconciler {
     if (!job || IsJobOfOthers(*job) || IsJobFinished(*job)) return Outcome{};
     const json::Value& selector = (*job)["spec"]["selector"];
     TRY(std::vector<ObjectPtr> pods,
-        ClaimChildren(ctx, client_, "v1/pods", kKind, *job, pods_.List(key.ns), [&](const json::Value& labels) { return MatchesSelector(selector, labels); }));
+        ClaimChildren(ctx, client_, "v1/pods", kKind, *job, orphans_->Candidates(pods_, *job), [&](const json::Value& labels) { return MatchesSelector(selector, labels); }));
     return JobPass(ctx, client_, events_, clock_, failures_, job, std::move(pods)).Run();
   }
 
  private:
+  const std::shared_ptr<const OrphanPods> orphans_;
   Client& client_;
   EventRecorder& events_;
   const Clock& clock_;
@@ -524,14 +525,15 @@ void AddJob(const ControllerContext& c) {
   spec.workers = 5;
   spec.triggers.push_back({kJobs, {}});
   // Pods often end together: one pass a little later counts them all, and takes no half for the whole.
-  Trigger pods = PodsOf(c, "batch", "Job", kJobs);
+  const auto orphans = std::make_shared<OrphanPods>();
+  Trigger pods = PodsOf(c, "batch", "Job", kJobs, orphans);
   spec.triggers.push_back({pods.resource, [owners = std::move(pods.map), &manager = c.manager](const Notification& n) {
                              std::vector<Key> keys = owners(n);
                              if (n.type != Notification::Type::kModified) return keys;
                              for (Key& key : keys) manager.EnqueueAfter(kController, std::move(key), kBatch);
                              return std::vector<Key>();
                            }});
-  spec.reconciler = std::make_unique<JobReconciler>(c);
+  spec.reconciler = std::make_unique<JobReconciler>(c, orphans);
   c.manager.Add(std::move(spec));
   AddOrphans(c);
 }

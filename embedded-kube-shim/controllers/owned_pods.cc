@@ -27,6 +27,34 @@ bool Vanished(const Error& e) { return e.code() == Code::kNotFound || e.code() =
 
 }  // namespace
 
+void OrphanPods::Note(const Notification& n) {
+  const std::string_view ns = Namespace(*n.object);
+  const bool orphan = n.type != Notification::Type::kDeleted && !ControllerRef(*n.object);
+  std::lock_guard lock(mutex_);
+  const auto it = names_.find(ns);
+  if (orphan) {
+    names_[std::string(ns)].emplace(Name(*n.object));
+  } else if (it != names_.end() && it->second.erase(std::string(Name(*n.object))) > 0 && it->second.empty()) {
+    names_.erase(it);
+  }
+}
+
+std::vector<ObjectPtr> OrphanPods::Candidates(const Lister& pods, const json::Value& owner) const {
+  std::vector<ObjectPtr> out = pods.OwnedBy(Uid(owner));
+  std::vector<Key> orphans;
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto it = names_.find(Namespace(owner)); it != names_.end()) {
+      for (const std::string& name : it->second) orphans.push_back({it->first, name});
+    }
+  }
+  for (const Key& key : orphans) {
+    ObjectPtr pod = pods.Get(key);
+    if (pod && !ControllerRef(*pod)) out.push_back(std::move(pod));
+  }
+  return out;
+}
+
 Result<std::vector<ObjectPtr>> ClaimChildren(const Ctx& ctx, Client& client, Resource children, const OwnerKind& kind, const json::Value& owner,
                                              const std::vector<ObjectPtr>& candidates, const std::function<bool(const json::Value&)>& matches) {
   std::vector<ObjectPtr> out;

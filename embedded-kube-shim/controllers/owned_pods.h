@@ -1,4 +1,7 @@
 #pragma once
+#include <map>
+#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,6 +11,19 @@
 
 // Claiming of children: what matches the owner's selector is adopted, what no longer matches is released.
 namespace skerry::kube {
+
+// Which pods nobody controls, kept up to date by the pod trigger of a controller: so that an owner need not look at every pod of its
+// namespace to find those that it could adopt. Thread-safe.
+class OrphanPods {
+ public:
+  void Note(const Notification& n);
+  // The owner's pods and those of its namespace that have no controller.
+  std::vector<ObjectPtr> Candidates(const Lister& pods, const json::Value& owner) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::set<std::string>, std::less<>> names_;   // by namespace
+};
 
 struct OwnerKind {
   std::string api_version, kind;     // "apps/v1", "ReplicaSet"

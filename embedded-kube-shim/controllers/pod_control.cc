@@ -29,9 +29,10 @@ Result<> PodControl::Delete(const Ctx& ctx, const json::Value& owner, const json
   return r;
 }
 
-Trigger PodsOf(const ControllerContext& context, std::string group, std::string kind, std::string resource) {
+Trigger PodsOf(const ControllerContext& context, std::string group, std::string kind, std::string resource, std::shared_ptr<OrphanPods> orphans) {
   const Lister& owners = context.informers.Get(resource);
-  return {"v1/pods", [owner = OwnerOf(std::move(group), std::move(kind)), &owners](const Notification& n) {
+  return {"v1/pods", [owner = OwnerOf(std::move(group), std::move(kind)), &owners, orphans = std::move(orphans)](const Notification& n) {
+            orphans->Note(n);
             std::vector<Key> keys = owner(n);
             if (!keys.empty() || ControllerRef(*n.object) || n.type == Notification::Type::kDeleted) return keys;
             for (const ObjectPtr& o : owners.List(Namespace(*n.object))) {

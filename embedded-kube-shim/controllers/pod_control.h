@@ -4,6 +4,7 @@
 
 #include "embedded-kube-shim/controller/controller.h"
 #include "embedded-kube-shim/controllers/context.h"
+#include "embedded-kube-shim/controllers/owned_pods.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
 
 // Creating and deleting pods on behalf of an owner, told by events on the owner.
@@ -24,7 +25,7 @@ class PodControl {
 };
 
 // The pod trigger of an owner kind with a label selector in spec.selector: a pod tells its owner; a pod without one tells every owner that
-// might want it.
-Trigger PodsOf(const ControllerContext& context, std::string group, std::string kind, std::string resource);
+// might want it. Keeps up `orphans`.
+Trigger PodsOf(const ControllerContext& context, std::string group, std::string kind, std::string resource, std::shared_ptr<OrphanPods> orphans);
 
 }  // namespace skerry::kube

@@ -30,15 +30,15 @@ std::function<bool(const json::Value&)> Selector(const Flavor& flavor, const jso
 
 class ReplicaReconciler final : public Reconciler {
  public:
-  ReplicaReconciler(const ControllerContext& context, Flavor flavor)
-      : flavor_(std::move(flavor)), client_(context.client(flavor_.controller)), pods_control_(client_, context.events(flavor_.controller)), clock_(context.clock),
+  ReplicaReconciler(const ControllerContext& context, Flavor flavor, std::shared_ptr<const OrphanPods> orphans)
+      : flavor_(std::move(flavor)), orphans_(std::move(orphans)), client_(context.client(flavor_.controller)), pods_control_(client_, context.events(flavor_.controller)), clock_(context.clock),
         owners_(context.informers.Get(flavor_.resource)), pods_(context.informers.Get("v1/pods")) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr owner = owners_.Get(key);
     if (!owner) return Outcome{};
     TRY(const std::vector<ObjectPtr> claimed,
-        ClaimChildren(ctx, client_, "v1/pods", flavor_.kind, *owner, pods_.List(key.ns), Selector(flavor_, *owner)));
+        ClaimChildren(ctx, client_, "v1/pods", flavor_.kind, *owner, orphans_->Candidates(pods_, *owner), Selector(flavor_, *owner)));
     std::vector<ObjectPtr> active, terminating;
     for (const ObjectPtr& p : claimed) {
       if (IsPodActive(*p)) active.push_back(p);
@@ -131,6 +131,7 @@ class ReplicaReconciler final : public Reconciler {
   }
 
   const Flavor flavor_;
+  const std::shared_ptr<const OrphanPods> orphans_;
   Client& client_;
   PodControl pods_control_;
   const Clock& clock_;
@@ -145,8 +146,10 @@ void AddFlavor(const ControllerContext& context, Flavor flavor) {
   spec.triggers.push_back({flavor.resource, {}});
   // A pod tells its owner; a pod without one tells every owner that might want it.
   const Lister& owners = context.informers.Get(flavor.resource);
+  const auto orphans = std::make_shared<OrphanPods>();
   const std::string group = flavor.label_selector ? "apps" : "";
-  spec.triggers.push_back({"v1/pods", [owner = OwnerOf(group, flavor.kind.kind), &owners, flavor](const Notification& n) {
+  spec.triggers.push_back({"v1/pods", [owner = OwnerOf(group, flavor.kind.kind), &owners, flavor, orphans](const Notification& n) {
+                             orphans->Note(n);
                              std::vector<Key> keys = owner(n);
                              if (keys.empty() && !ControllerRef(*n.object) && n.type != Notification::Type::kDeleted) {
                                for (const ObjectPtr& o : owners.List(Namespace(*n.object))) {
@@ -155,7 +158,7 @@ void AddFlavor(const ControllerContext& context, Flavor flavor) {
                              }
                              return keys;
                            }});
-  spec.reconciler = std::make_unique<ReplicaReconciler>(context, flavor);
+  spec.reconciler = std::make_unique<ReplicaReconciler>(context, flavor, orphans);
   context.manager.Add(std::move(spec));
 }
 

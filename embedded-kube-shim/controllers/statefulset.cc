@@ -265,15 +265,15 @@ class StatefulPass {
 
 class StatefulReconciler final : public Reconciler {
  public:
-  explicit StatefulReconciler(const ControllerContext& c)
-      : client_(c.client(kController)), events_(c.events(kController)), clock_(c.clock), sets_(c.informers.Get(kSets)), pods_(c.informers.Get("v1/pods")),
+  StatefulReconciler(const ControllerContext& c, std::shared_ptr<const OrphanPods> orphans)
+      : orphans_(std::move(orphans)), client_(c.client(kController)), events_(c.events(kController)), clock_(c.clock), sets_(c.informers.Get(kSets)), pods_(c.informers.Get("v1/pods")),
         claims_(c.informers.Get(kClaims)), revisions_(c.informers.Get(kRevisions)) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr set = sets_.Get(key);
     if (!set) return Outcome{};
     std::vector<ObjectPtr> members;
-    for (ObjectPtr& p : pods_.List(key.ns)) {
+    for (ObjectPtr& p : orphans_->Candidates(pods_, *set)) {
       if (OrdinalIn(*set, *p)) members.push_back(std::move(p));
     }
     const json::Value& selector = (*set)["spec"]["selector"];
@@ -334,6 +334,7 @@ class StatefulReconciler final : public Reconciler {
     }
   }
 
+  const std::shared_ptr<const OrphanPods> orphans_;
   Client& client_;
   EventRecorder& events_;
   const Clock& clock_;
@@ -350,7 +351,8 @@ void AddStatefulSet(const ControllerContext& c) {
   spec.name = kController;
   spec.workers = 5;
   spec.triggers.push_back({kSets, {}});
-  spec.triggers.push_back(PodsOf(c, "apps", "StatefulSet", kSets));
+  const auto orphans = std::make_shared<OrphanPods>();
+  spec.triggers.push_back(PodsOf(c, "apps", "StatefulSet", kSets, orphans));
   // A claim that ends makes room for the one of a new pod.
   const Lister& sets = c.informers.Get(kSets);
   spec.triggers.push_back({kClaims, [&sets](const Notification& n) {
@@ -361,7 +363,7 @@ void AddStatefulSet(const ControllerContext& c) {
                              }
                              return keys;
                            }});
-  spec.reconciler = std::make_unique<StatefulReconciler>(c);
+  spec.reconciler = std::make_unique<StatefulReconciler>(c, orphans);
   c.manager.Add(std::move(spec));
 }
 

@@ -88,6 +88,7 @@ PodPtr FactsOf(ObjectPtr pod) {
   const json::Value& affinity = spec["affinity"];
   f->has_affinity = affinity["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].size() > 0;
   f->has_anti_affinity = affinity["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].size() > 0;
+  f->looks_at_pods = affinity["podAffinity"].size() > 0 || affinity["podAntiAffinity"].size() > 0;
   f->object = std::move(pod);
   return f;
 }
@@ -99,14 +100,15 @@ void NodeInfo::Add(PodPtr pod) {
   pods.push_back(std::move(pod));
 }
 
-bool NodeInfo::Remove(std::string_view uid) {
+PodPtr NodeInfo::Remove(std::string_view uid) {
   const auto it = std::find_if(pods.begin(), pods.end(), [&](const PodPtr& p) { return p->uid == uid; });
-  if (it == pods.end()) return false;
+  if (it == pods.end()) return nullptr;
   for (const auto& [resource, n] : (*it)->requests) requested[resource] -= n;
   scoring_cpu -= (*it)->scoring_cpu;
   scoring_memory -= (*it)->scoring_memory;
+  PodPtr pod = std::move(*it);
   pods.erase(it);
-  return true;
+  return pod;
 }
 
 const json::Value& NodeInfo::labels() const { return (*object)["metadata"]["labels"]; }
@@ -130,6 +132,7 @@ void Cluster::SetPod(PodPtr pod, const std::string& node) {
   where_[pod->uid] = node;
   NodeInfo& n = nodes_[node];
   n.name = node;
+  pods_with_affinity_ += pod->looks_at_pods;
   n.Add(std::move(pod));
 }
 
@@ -138,7 +141,7 @@ void Cluster::RemovePod(std::string_view uid) {
   if (it == where_.end()) return;
   const auto n = nodes_.find(it->second);
   if (n != nodes_.end()) {
-    n->second.Remove(uid);
+    if (const PodPtr pod = n->second.Remove(uid)) pods_with_affinity_ -= pod->looks_at_pods;
     if (n->second.pods.empty() && !n->second.object) nodes_.erase(n);
   }
   where_.erase(it);

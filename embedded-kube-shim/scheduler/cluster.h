@@ -32,6 +32,7 @@ struct PodFacts {
   std::vector<std::string> claims;   // names of the volume claims it uses
   std::int32_t priority = 0;
   bool has_affinity = false, has_anti_affinity = false;   // required terms
+  bool looks_at_pods = false;        // any pod affinity at all, preferred included
 };
 using PodPtr = std::shared_ptr<const PodFacts>;
 PodPtr FactsOf(ObjectPtr pod);
@@ -44,7 +45,7 @@ struct NodeInfo {
   std::vector<PodPtr> pods;          // in the order they came
 
   void Add(PodPtr pod);
-  bool Remove(std::string_view uid);
+  PodPtr Remove(std::string_view uid);   // null: it was not here
   const json::Value& labels() const;
 };
 
@@ -58,10 +59,12 @@ class Cluster {
   const std::map<std::string, NodeInfo, std::less<>>& nodes() const { return nodes_; }
   NodeInfo* Find(std::string_view name);
   std::size_t size() const;          // nodes that exist
+  std::size_t pods_with_affinity() const { return pods_with_affinity_; }   // of any kind: mostly none, and nobody needs to look for them
 
  private:
   std::map<std::string, NodeInfo, std::less<>> nodes_;
   std::map<std::string, std::string, std::less<>> where_;   // pod uid -> node
+  std::size_t pods_with_affinity_ = 0;
 };
 
 }  // namespace skerry::kube::scheduling

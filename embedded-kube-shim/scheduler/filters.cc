@@ -208,7 +208,9 @@ CycleState PrepareAgain(const Cluster& cluster, const CycleState& before) {
   const auto affinity_terms = Required(spec, "podAffinity").Items();
   const auto anti_terms = Required(spec, "podAntiAffinity").Items();
   bool any_affinity_match = false;
+  const bool pods_matter = !s.affinity.empty() || !s.anti_affinity.empty() || cluster.pods_with_affinity() > 0;
   for (const auto& [name, node] : cluster.nodes()) {
+    if (!pods_matter && s.spread.empty()) break;
     if (!node.object) continue;
     for (SpreadState& c : s.spread) {
       const json::Value* value = node.labels().Find((*c.constraint)["topologyKey"].Str());
@@ -218,6 +220,7 @@ CycleState PrepareAgain(const Cluster& cluster, const CycleState& before) {
         if (p->key.ns == s.pod->key.ns && !IsTerminating(*p->object) && MatchesSelector((*c.constraint)["labelSelector"], Meta(*p->object)["labels"])) ++n;
       }
     }
+    if (!pods_matter) continue;
     for (const PodPtr& p : node.pods) {
       // A pod counts for affinity only when it matches every term.
       const bool all = !affinity_terms.empty() && std::all_of(affinity_terms.begin(), affinity_terms.end(), [&](const json::Value& t) {

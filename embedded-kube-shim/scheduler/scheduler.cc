@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::chrono::seconds kFirstBackoff{1}, kLastBackoff{10};
 constexpr std::chrono::minutes kVolumesTimeout{10};
+constexpr std::size_t kBatch = 64;
+constexpr std::size_t kAllNodes = 100;   // clusters up to this size are looked at whole
 
 struct Waiting {
   PodPtr pod;
@@ -53,10 +55,12 @@ class Scheduler final : public Reconciler {
   Result<Outcome> Reconcile(const Ctx& ctx, const Key&) override {
     for (;;) {
       Drain();
-      const auto next = PopNext();
-      if (!next) break;
-      if (ctx.stop.stop_requested()) return Outcome{};
-      ScheduleOne(ctx, *next);
+      const std::vector<std::string> batch = NextBatch();
+      if (batch.empty()) break;
+      for (const std::string& uid : batch) {
+        if (ctx.stop.stop_requested()) return Outcome{};
+        ScheduleOne(ctx, uid);
+      }
     }
     Outcome outcome;
     const Clock::MonoTime now = clock_.Mono();
@@ -137,15 +141,20 @@ class Scheduler final : public Reconciler {
            !(Meta(*old)["labels"] == Meta(*n.object)["labels"]);
   }
 
-  std::optional<std::string> PopNext() {
+  // The most urgent pods that are due, a bounded number: what happens meanwhile is looked at before the next ones.
+  std::vector<std::string> NextBatch() const {
     const Clock::MonoTime now = clock_.Mono();
-    const Waiting* best = nullptr;
+    std::vector<const Waiting*> due;
     for (const auto& [uid, w] : waiting_) {
-      if (!w.IsDue(now)) continue;
-      if (!best || w.pod->priority > best->pod->priority || (w.pod->priority == best->pod->priority && w.since < best->since)) best = &w;
+      if (w.IsDue(now)) due.push_back(&w);
     }
-    if (!best) return std::nullopt;
-    return best->pod->uid;
+    const auto end = due.begin() + static_cast<std::ptrdiff_t>(std::min(due.size(), kBatch));
+    std::partial_sort(due.begin(), end, due.end(), [](const Waiting* a, const Waiting* b) {
+      return a->pod->priority != b->pod->priority ? a->pod->priority > b->pod->priority : a->since < b->since;
+    });
+    std::vector<std::string> out;
+    for (auto it = due.begin(); it != end; ++it) out.push_back((*it)->pod->uid);
+    return out;
   }
 
   // The node with the pods on it that were promised to it: nominated ones of at least the same priority.
@@ -175,6 +184,12 @@ class Scheduler final : public Reconciler {
     return {};
   }
 
+  static std::size_t EnoughNodes(std::size_t count) {
+    if (count <= kAllNodes) return count;
+    const std::size_t percent = count < 5625 ? 50 - count / 125 : 5;
+    return std::max(kAllNodes, count * percent / 100);
+  }
+
   void ScheduleOne(const Ctx& ctx, const std::string& uid) {
     Waiting& w = waiting_.at(uid);
     const PodPtr pod = w.pod;
@@ -185,8 +200,15 @@ class Scheduler final : public Reconciler {
     std::vector<const NodeInfo*> fitting;
     std::map<std::string, std::int64_t> reasons;
     std::vector<std::string> resolvable;
-    for (const auto& [name, node] : cluster_.nodes()) {
+    // Of a large cluster a share is enough; the next pod begins where this one ended.
+    const auto& nodes = cluster_.nodes();
+    const std::size_t enough = EnoughNodes(cluster_.size());
+    auto at = nodes.upper_bound(last_node_);
+    for (std::size_t i = 0; i < nodes.size() && fitting.size() < enough; ++i, ++at) {
+      if (at == nodes.end()) at = nodes.begin();
+      const auto& [name, node] = *at;
       if (!node.object) continue;
+      last_node_ = name;
       const Verdict v = Check(state, node);
       if (v.fits()) {
         fitting.push_back(&node);
@@ -430,6 +452,7 @@ class Scheduler final : public Reconciler {
   std::mutex mutex_;
   std::vector<Change> changes_;                                        // guarded by mutex_
 
+  std::string last_node_;
   Cluster cluster_;                                                    // the rest: the reconcile's own
   std::map<std::string, Waiting> waiting_;                             // by uid
   std::map<std::string, std::pair<PodPtr, std::string>> nominated_;    // uid -> pod, node

@@ -83,10 +83,12 @@ Row InterPod(const Cluster& cluster, const CycleState& s, const std::vector<cons
   const auto add = [&](const NodeInfo& node, const json::Value& term, std::int64_t weight) {
     if (const json::Value* v = node.labels().Find(term["topologyKey"].Str())) weights[{std::string(term["topologyKey"].Str()), std::string(v->Str())}] += weight;
   };
+  if (!s.pod->looks_at_pods && cluster.pods_with_affinity() == 0) return Row(nodes.size(), 0);
   const auto preferred = [](const json::Value& spec, const char* kind) { return spec["affinity"][kind]["preferredDuringSchedulingIgnoredDuringExecution"].Items(); };
   for (const auto& [name, node] : cluster.nodes()) {
     if (!node.object) continue;
     for (const PodPtr& p : node.pods) {
+      if (!s.pod->looks_at_pods && !p->looks_at_pods) continue;
       const json::Value& other = *p->object;
       for (const char* kind : {"podAffinity", "podAntiAffinity"}) {
         const std::int64_t sign = kind[3] == 'A' && kind[4] == 'f' ? 1 : -1;
