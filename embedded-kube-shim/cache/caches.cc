@@ -79,6 +79,16 @@ void Caches::Stop() {
   if (waker_.joinable()) waker_.join();
 }
 
+namespace {
+
+// A custom resource whose last object is gone is known by its definition alone ("plural.group"); who watched it goes on in its history.
+void AddDefined(Caches& caches) {
+  for (const auto& definition : caches.ForPrefix("/apiextensions.k8s.io/customresourcedefinitions/").List("").items)
+    if (const auto dot = definition->name.find('.'); dot != std::string::npos) caches.ForPrefix(Cat("/", definition->name.substr(dot + 1), "/", definition->name.substr(0, dot), "/"));
+}
+
+}  // namespace
+
 Result<> Caches::Load(store::Store& store) {
   store::ListOptions options;
   options.limit = 1000;
@@ -99,6 +109,7 @@ Result<> Caches::Load(store::Store& store) {
     std::unique_lock lock(mutex_);
     loaded_ = revision;
   }
+  AddDefined(*this);
   {
     std::shared_lock lock(mutex_);
     for (const auto& [prefix, cache] : caches_) LoadHistory(store, prefix, *cache);
