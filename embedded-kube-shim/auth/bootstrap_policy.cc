@@ -367,6 +367,11 @@ C system:controller:validatingadmissionpolicy-status-controller
 R get,list,watch ; admissionregistration.k8s.io ; validatingadmissionpolicies
 R get,patch,update ; admissionregistration.k8s.io ; validatingadmissionpolicies/status
 R create,patch,update ; core,events.k8s.io ; events
+C system:controller:volumeattributesclass-protection-controller
+R get,list,watch ; core ; persistentvolumeclaims
+R get,list,watch ; core ; persistentvolumes
+R get,list,update,watch ; storage.k8s.io ; volumeattributesclasses
+R create,patch,update ; core,events.k8s.io ; events
 
 L kube-system extension-apiserver-authentication-reader
 R get,list,watch ; core ; configmaps ; extension-apiserver-authentication

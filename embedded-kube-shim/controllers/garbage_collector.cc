@@ -207,14 +207,12 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     return Done(client_.Delete(ctx, node.resource, node.key, options));
   }
 
-  // In a circle of owners each would wait for the next for ever: a dependent that is being deleted in the foreground itself and owns this
-  // one must not block it.
+  // In a circle of owners each would wait for the next for ever. A dependent that is being deleted in the foreground itself may close one
+  // (of any length): then this one no longer blocks its owners. Without a circle that costs nothing but the order of the last two.
   Result<> UnblockCycle(const Ctx& ctx, const Node& node, const std::string& uid) {
     for (const std::string& d : Dependents(uid)) {
       const std::optional<Node> dependent = Find(d);
       if (!dependent || !dependent->terminating || !dependent->foreground) continue;
-      const bool circle = std::any_of(node.owners.begin(), node.owners.end(), [&](const Owner& o) { return o.uid == d; });
-      if (!circle) continue;
       json::Value patch, ref;
       for (const Owner& o : node.owners) {
         if (!o.block) continue;

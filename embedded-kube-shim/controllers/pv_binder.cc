@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kController = "persistent-volume-binder";
 constexpr const char* kSource = "persistentvolume-controller";
+constexpr const char* kAttributes = "storage.k8s.io/v1/volumeattributesclasses";
 
 class VolumeWork {
  public:
@@ -304,6 +305,30 @@ void AddProtection(const ControllerContext& c) {
   volumes.reconciler = std::make_unique<ProtectionReconciler>(c, "pv-protection-controller", kVolumes, "kubernetes.io/pv-protection",
                                                               [](const json::Value& v) { return v["status"]["phase"].Str() == "Bound"; });
   c.manager.Add(std::move(volumes));
+
+  ControllerSpec classes;
+  classes.name = "vac-protection-controller";
+  classes.triggers.push_back({kAttributes, {}});
+  // Whoever lets go of a class names it no more, so every class that waits is looked at.
+  const Lister& attributes = c.informers.Get(kAttributes);
+  const auto waiting = [&attributes](const Notification&) {
+    std::vector<Key> keys;
+    for (const ObjectPtr& a : attributes.List())
+      if (IsTerminating(*a)) keys.push_back(KeyOf(*a));
+    return keys;
+  };
+  classes.triggers.push_back({kClaims, waiting});
+  classes.triggers.push_back({kVolumes, waiting});
+  classes.reconciler = std::make_unique<ProtectionReconciler>(
+      c, "volumeattributesclass-protection-controller", kAttributes, "kubernetes.io/vac-protection",
+      [&claims = c.informers.Get(kClaims), &volumes = c.informers.Get(kVolumes)](const json::Value& a) {
+        const auto names = [&](const ObjectPtr& o) {
+          return (*o)["spec"]["volumeAttributesClassName"].Str() == Name(a) || (*o)["status"]["currentVolumeAttributesClassName"].Str() == Name(a) ||
+                 (*o)["status"]["modifyVolumeStatus"]["targetVolumeAttributesClassName"].Str() == Name(a);
+        };
+        return std::ranges::any_of(claims.List(), names) || std::ranges::any_of(volumes.List(), names);
+      });
+  c.manager.Add(std::move(classes));
 }
 
 }  // namespace

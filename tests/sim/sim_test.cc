@@ -355,6 +355,50 @@ TEST_CASE("clusters converge and keep their promises under faults", "[sim]") {
 
 TEST_CASE("a thousand clusters converge and keep their promises under faults", "[.slow][sim-long]") { RunSeeds(1000, 1000); }
 
+TEST_CASE("a circle of three owners that is deleted in the foreground goes away", "[sim]") {
+  World world(7);
+  world.StartControllers();
+  const char* const names[] = {"a", "b", "c"};
+  std::map<std::string, std::string> uids;
+  for (const char* name : names) {
+    json::Value map = Parse(R"({"apiVersion":"v1","kind":"ConfigMap"})");
+    map.Set("metadata").Set("name") = name;
+    map.Set("metadata").Set("namespace") = "default";
+    const auto made = world.user().Create(kCtx, "v1/configmaps", std::move(map));
+    REQUIRE(made);
+    uids[name] = std::string((*made)->At({"metadata", "uid"}).Str());
+  }
+  // b belongs to a, c to b and a to c.
+  for (const auto& [owned, owner] : {std::pair{"b", "a"}, {"c", "b"}, {"a", "c"}}) {
+    json::Value patch, ref = json::Value::Object();
+    ref.Set("apiVersion") = "v1";
+    ref.Set("kind") = "ConfigMap";
+    ref.Set("name") = owner;
+    ref.Set("uid") = uids[owner];
+    ref.Set("controller") = true;
+    ref.Set("blockOwnerDeletion") = true;
+    patch.Set("metadata").Set("ownerReferences").Append(std::move(ref));
+    REQUIRE(world.user().Patch(kCtx, "v1/configmaps", {"default", owned}, PatchType::kMerge, std::move(patch)));
+  }
+  DeleteOptions options;
+  options.propagation = Propagation::kForeground;
+  REQUIRE(world.user().Delete(kCtx, "v1/configmaps", {"default", "a"}, options));
+  world.Deliver();
+  for (int n = 0; n < 500 && world.Reconcile(); ++n) world.Deliver();
+  for (const char* name : names) CHECK(!world.Lister("v1/configmaps").Get({"default", name}));
+}
+
+TEST_CASE("a class of volume attributes goes when nobody names it any more", "[sim]") {
+  World world(8);
+  world.StartControllers();
+  REQUIRE(world.user().Create(kCtx, "storage.k8s.io/v1/volumeattributesclasses",
+                              Parse(R"({"apiVersion":"storage.k8s.io/v1","kind":"VolumeAttributesClass","metadata":{"name":"fast"},"driverName":"d.example.com","parameters":{"iops":"1"}})")));
+  REQUIRE(world.user().Delete(kCtx, "storage.k8s.io/v1/volumeattributesclasses", {"", "fast"}, {}));
+  world.Deliver();
+  for (int n = 0; n < 500 && world.Reconcile(); ++n) world.Deliver();
+  CHECK(!world.Lister("storage.k8s.io/v1/volumeattributesclasses").Get({"", "fast"}));
+}
+
 TEST_CASE("ten years forward and back a CronJob of every minute runs once for each, not for every minute", "[sim]") {
   World world(3);
   world.StartControllers();
