@@ -45,8 +45,10 @@ works "job" k wait --for=condition=Complete job/once --timeout=60s
 at_least 23 && works "jsonpath" k wait --for=jsonpath='{.status.phase}'=Running "pod/$pod" --timeout=60s
 refuses "in vain" "timed out waiting" k wait --for=condition=Nothing deployment/web --timeout=1s
 k create configmap leaving >/dev/null
-k wait --for=delete configmap/leaving --timeout=60s >"$dir/wait-delete" 2>&1 &
+# The waiter must have seen the object before it goes; its own trace tells.
+k wait --for=delete configmap/leaving --timeout=60s -v=6 >"$dir/wait-delete" 2>&1 &
 waiter=$!
+soon "the waiter looks" grep -q 'configmaps/leaving.*200' "$dir/wait-delete"
 works "delete" k delete configmap leaving
 wait $waiter || problem "wait for a deletion: $(cat "$dir/wait-delete")"
 
