@@ -1,5 +1,5 @@
 # The two commands: `sudo make run` and `sudo make test`. Both do all set-up (vagrant/provision.sh) themselves.
-.PHONY: build run test bench lint asan tsan dev test-long clean
+.PHONY: build sim run test bench lint asan tsan dev test-long clean
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 
@@ -36,6 +36,11 @@ dev:
 asan:
 	@cmake --preset $@ >/dev/null
 	@cmake --build build/$@ -j $(JOBS) --target skerry skerry_tests skerry_fault_store skerry_fuzz
+
+# The simulations, optimized: tests/sim/test-thousand.sh.
+sim:
+	@cmake --preset release >/dev/null
+	@cmake --build build/release -j $(JOBS) --target skerry_sim
 
 tsan:
 	@cmake --preset $@ >/dev/null

@@ -27,7 +27,7 @@ struct Model {
       for (std::size_t j = i + 1; j < batch.ops.size(); ++j) overridden |= batch.ops[j].key == op.key;
       const auto it = now().find(op.key);
       const bool exists = it != now().end();
-      if (overridden || (!exists && !op.value) || (exists && op.value && it->second.value.view() == op.value->view())) continue;
+      if (overridden || (!exists && !op.value) || (exists && op.value && it->second.value.Load().view() == op.value->view())) continue;
       Event e;
       e.type = op.value ? Event::Type::kPut : Event::Type::kDelete;
       if (exists) e.previous = it->second;
@@ -57,13 +57,13 @@ struct Model {
 };
 
 bool Same(const Entry& e, const std::string& key, const Version& v) {
-  return e.key == key && e.value.view() == v.value.view() && e.created == v.created && e.modified == v.modified;
+  return e.key == key && e.value.Load().view() == v.value.Load().view() && e.created == v.created && e.modified == v.modified;
 }
 
 bool Same(const Event& a, const Event& b) {
   return a.type == b.type && Same(a.entry, b.entry.key, Version{b.entry.value, b.entry.created, b.entry.modified}) &&
          a.previous.has_value() == b.previous.has_value() &&
-         (!a.previous || (a.previous->value.view() == b.previous->value.view() && a.previous->created == b.previous->created &&
+         (!a.previous || (a.previous->value.Load().view() == b.previous->value.Load().view() && a.previous->created == b.previous->created &&
                           a.previous->modified == b.previous->modified));
 }
 
@@ -260,8 +260,8 @@ TEST_CASE("watches are ordered, unique, atomic, reliable and resumable under con
       if (!page) continue;
       std::string left, right;
       for (const Entry& e : page->entries) {
-        if (e.key == "/left") left = e.value.view();
-        if (e.key == "/right") right = e.value.view();
+        if (e.key == "/left") left = e.value.Load().view();
+        if (e.key == "/right") right = e.value.Load().view();
       }
       torn |= left != right;
     }
@@ -278,7 +278,7 @@ TEST_CASE("watches are ordered, unique, atomic, reliable and resumable under con
     CHECK(revision == static_cast<Revision>(2 + i / 3));   // ordered, without a gap
     CHECK((seen[i + 1].entry.modified == revision && seen[i + 2].entry.modified == revision));   // atomic
     const int writer = seen[i + 2].entry.key.back() - '0';
-    CHECK(seen[i].entry.value.view() == Cat(writer, ":", next[static_cast<std::size_t>(writer)]++));
+    CHECK(seen[i].entry.value.Load().view() == Cat(writer, ":", next[static_cast<std::size_t>(writer)]++));
   }
 }
 

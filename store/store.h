@@ -11,6 +11,7 @@
 #include "core/base/bytes.h"
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "store/value.h"
 
 // A revisioned key-value store (etcd's data model). Every commit has one revision; a revision is never reused: not after a failed
 // commit, a crash, a lost volatile commit or a restored backup. Revisions grow but have gaps. The first revision of a store is 1.
@@ -19,13 +20,13 @@ namespace skerry::store {
 using Revision = std::int64_t;
 
 struct Version {
-  Bytes value;
+  Value value;
   Revision created = 0, modified = 0;
 };
 
 struct Entry {
   std::string key;
-  Bytes value;
+  Value value;
   Revision created = 0, modified = 0;
 };
 

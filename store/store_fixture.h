@@ -69,14 +69,14 @@ class Fixture {
   std::string Value(std::string_view key, Revision at = 0) {
     auto r = store_->Get(key, at);
     REQUIRE(r);
-    return *r ? std::string((*r)->value.view()) : "(absent)";
+    return *r ? std::string((*r)->value.Load().view()) : "(absent)";
   }
   // "key=value@modified …"
   std::string Show(std::string_view prefix, ListOptions options = {}) {
     auto page = store_->List(prefix, options);
     REQUIRE(page);
     std::string out;
-    for (const Entry& e : page->entries) out += Cat(out.empty() ? "" : " ", e.key, "=", e.value.view());
+    for (const Entry& e : page->entries) out += Cat(out.empty() ? "" : " ", e.key, "=", e.value.Load().view());
     return out;
   }
 
@@ -93,7 +93,7 @@ inline std::string ShowEvents(const std::vector<Event>& events) {
   std::string out;
   for (const Event& e : events) {
     if (!out.empty()) out += ' ';
-    out += e.type == Event::Type::kDelete ? Cat("-", e.entry.key) : Cat("+", e.entry.key, "=", e.entry.value.view());
+    out += e.type == Event::Type::kDelete ? Cat("-", e.entry.key) : Cat("+", e.entry.key, "=", e.entry.value.Load().view());
   }
   return out;
 }

@@ -57,7 +57,7 @@ TEST_CASE("a failed expectation returns the entry that stands in the way", "[sto
   const Outcome o = s.Commit({{{"/a", 0}}, {{"/a", Bytes("2")}}});
   REQUIRE(o.conflict);
   REQUIRE(o.current);
-  CHECK(o.current->value.view() == "1");
+  CHECK(o.current->value.Load().view() == "1");
   CHECK(o.current->modified == 2);
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("batches of one group see each other and fail alone", "[store]") {
   answered.wait(lock, [&] { return outcomes.size() == 3; });
   CHECK(outcomes[0].revision == 3);
   CHECK(outcomes[1].conflict);
-  CHECK(outcomes[1].current->value.view() == "first");
+  CHECK(outcomes[1].current->value.Load().view() == "first");
   CHECK(outcomes[2].revision == 4);
   CHECK(s.Value("/a") == "third");
 }
@@ -125,7 +125,7 @@ TEST_CASE("pages of a list show one revision whatever is written between them", 
   const Page second = s->List("/p/", {"/p/b" + std::string(1, '\0'), 2, first.revision}).value();
   REQUIRE(second.entries.size() == 2);
   CHECK(second.entries[0].key == "/p/c");
-  CHECK(second.entries[0].value.view() == "old");
+  CHECK(second.entries[0].value.Load().view() == "old");
   CHECK(second.entries[1].key == "/p/d");
   CHECK_FALSE(second.more);
   CHECK(s.Show("/p/") == "/p/a=old /p/b=old /p/bb=inserted /p/c=new");
@@ -167,8 +167,8 @@ TEST_CASE("a watch resumes after a restart without gap or duplicate", "[store]")
   auto watch = s->Subscribe("/", r, nullptr).value();
   const auto events = Drain(*watch);
   CHECK(ShowEvents(events) == "+/a=2 +/b=b +/c=c -/a +/d=d");
-  CHECK(events[0].previous->value.view() == "1");
-  CHECK(events[3].entry.value.view() == "2");
+  CHECK(events[0].previous->value.Load().view() == "1");
+  CHECK(events[3].entry.value.Load().view() == "2");
   CHECK(events[3].entry.modified == r + 3);
   CHECK(watch->position() == s->current());
 }

@@ -14,9 +14,11 @@ unit_tests() { # preset, tests...: a hang is a failure with a name
   local preset=$1 log=build/$1/unit-tests.log
   shift
   timeout --kill-after=10 "${UNIT_SECONDS:-1200}" "build/$preset/skerry_tests" --durations yes "$@" >"$log" 2>&1 && tail -2 "$log" && return
-  grep -v '^[0-9.]* s: ' "$log" | tail -100
+  # The end of a failed run is often all that anyone sees: our own log first, what Catch or a sanitizer says last.
+  grep '^20[0-9-]*T[0-9:.]*Z ' "$log" | tail -40 || true
   echo "the last case that ended:"
-  grep '^[0-9.]* s: ' "$log" | tail -1
+  grep '^[0-9.]* s: ' "$log" | tail -1 || true
+  grep -Ev '^([0-9.]* s: |20[0-9-]*T[0-9:.]*Z )' "$log" | cut -c1-400 | tail -100
   return 1
 }
 # A finding of a sanitizer ends the program. Leaks are findings; only libraries that never return what they keep are excepted.
@@ -31,8 +33,8 @@ stage "unit tests (tsan)" unit_tests tsan '~[slow]~[.]'
 stage "build (release)" make --no-print-directory build
 strip -o build/release/skerry.stripped build/release/skerry
 echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(stat -c %s build/release/skerry.stripped) bytes"
-tests=(tests/fault/test-store.sh tests/fault/test-pods.sh tests/fault/test-disk-full.sh tests/api/test-oracle.sh tests/api/test-webhooks.sh tests/e2e/test-bad-input.sh tests/e2e/test-access.sh tests/e2e/test-probes.sh tests/e2e/test-sample.sh tests/e2e/test-sample-docker.sh
-  tests/ui/test-console.sh tests/compat/test-go.sh tests/compat/test-python.sh tests/compat/test-node.sh tests/compat/test-kubectl.sh)
+tests=(tests/sim/test-thousand.sh tests/fault/test-store.sh tests/fault/test-pods.sh tests/fault/test-stop.sh tests/fault/test-disk-full.sh tests/api/test-oracle.sh tests/api/test-webhooks.sh tests/api/test-aggregation.sh tests/e2e/test-bad-input.sh tests/e2e/test-access.sh tests/e2e/test-hollow.sh tests/e2e/test-probes.sh tests/e2e/test-node.sh tests/e2e/test-sample.sh tests/e2e/test-sample-docker.sh tests/e2e/test-workloads.sh tests/e2e/test-workloads-docker.sh
+  tests/ui/test-console.sh tests/compat/test-go.sh tests/compat/test-watchlist.sh tests/compat/test-operator.sh tests/compat/test-helm.sh tests/compat/test-python.sh tests/compat/test-node.sh tests/compat/test-kubectl.sh)
 if [ -n "${LONG:-}" ]; then
   stage "slow unit tests" unit_tests asan '[slow]'
   stage "fuzzing" build/asan/skerry_fuzz all 200000 "${FUZZ_SEED:-$(date +%s)}"

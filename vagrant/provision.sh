@@ -8,7 +8,7 @@ what=${1:-run}
 
 build=(g++ cmake ninja-build ccache mold pkg-config python3
   libboost1.81-dev libboost-context1.81-dev librocksdb-dev libssl-dev libnghttp2-dev nlohmann-json3-dev catch2
-  libcurl4-openssl-dev libyaml-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libbz2-dev libarchive-dev libre2-dev)
+  libcurl4-openssl-dev libyaml-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libbz2-dev libarchive-dev libre2-dev libgoogle-perftools-dev)
 run=(ca-certificates curl iproute2 nftables runc crun conmon skopeo busybox-static)
 tests=(docker.io containerd conntrack dnsutils jq fuse3 libfuse3-dev python3-yaml python3-venv openssl socat git make procps util-linux)
 bench=(etcd-server haproxy nginx-light docker-registry wrk nghttp2-client)
@@ -26,7 +26,7 @@ command -v npm >/dev/null || wanted+=(npm)
 [ "$what" = run ] || command -v chromium >/dev/null || wanted+=(chromium fonts-dejavu-core)
 # kubernetes-client conflicts with a kubectl from elsewhere: whatever is on the PATH is used.
 command -v kubectl >/dev/null || wanted+=(kubernetes-client)
-# Builds a current kubectl and a client-go program; fetches a newer toolchain as a module when it needs one.
+# Builds a current kubectl, helm and programs on client-go, controller-runtime and helm's library; fetches a newer toolchain as a module when it needs one.
 command -v go >/dev/null || [ "$what" = run ] || wanted+=(golang-go)
 command -v docker >/dev/null && wanted=("${wanted[@]/docker.io/}")
 command -v dockerd >/dev/null || { [ "$what" = run ] || wanted+=(docker.io); }
@@ -55,4 +55,4 @@ else
 fi
 
 # Stock clients of other makers, from their registries.
-[ "$what" = run ] || "$(dirname "$0")/../tests/compat/clients.sh" kubectl-debian kubectl-current client-go probed cel python node
+[ "$what" = run ] || "$(dirname "$0")/../tests/compat/clients.sh" kubectl-debian kubectl-current client-go watchlist operator helm helmlib probed cel python node

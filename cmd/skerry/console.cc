@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <functional>
 #include <iostream>
 
 #include "cmd/skerry/instance.h"
@@ -59,9 +60,20 @@ Result<std::string> AskForCode(const Door& door) {
   return std::string(answer["code"].Str());
 }
 
-int ReportDoor(const Error& error) {
-  const int code = Report(error);
-  return error.code() == Code::kNotFound ? kExitNotRunning : code;
+// Finds the door, asks for a code and has `use` print what comes of it. Returns the exit code.
+int WithCode(const std::vector<std::string>& args, const std::function<Result<>(const Door&, const std::string& code)>& use) {
+  const auto options = ParseInstanceOptions(args);
+  if (!options) return ReportUsage(options.error());
+  const auto report = [](const Error& error) {
+    const int code = Report(error);
+    return error.code() == Code::kNotFound ? kExitNotRunning : code;
+  };
+  const auto door = FindDoor(*options);
+  if (!door) return report(door.error());
+  const auto code = AskForCode(*door);
+  if (!code) return report(code.error());
+  const auto used = use(*door, *code);
+  return used ? kExitOk : report(used.error());
 }
 
 }  // namespace
@@ -69,31 +81,22 @@ int ReportDoor(const Error& error) {
 std::string LoginLink(const std::string& server, const std::string& code) { return Cat(server, "/console/#k=", code); }
 
 int RunConsole(const std::vector<std::string>& args) {
-  const auto options = ParseInstanceOptions(args);
-  if (!options) return ReportUsage(options.error());
-  const auto door = FindDoor(*options);
-  if (!door) return ReportDoor(door.error());
-  const auto code = AskForCode(*door);
-  if (!code) return ReportDoor(code.error());
-  std::cout << LoginLink(door->server, *code) << "\n" << std::flush;
-  if (::isatty(STDERR_FILENO)) std::cerr << "opens once, within 15 minutes; the session lasts 12 hours\n";
-  return kExitOk;
+  return WithCode(args, [](const Door& door, const std::string& code) -> Result<> {
+    std::cout << LoginLink(door.server, code) << "\n" << std::flush;
+    if (::isatty(STDERR_FILENO)) std::cerr << "opens once, within 15 minutes; the session lasts 12 hours\n";
+    return {};
+  });
 }
 
 int RunToken(const std::vector<std::string>& args) {
-  const auto options = ParseInstanceOptions(args);
-  if (!options) return ReportUsage(options.error());
-  const auto door = FindDoor(*options);
-  if (!door) return ReportDoor(door.error());
-  const auto code = AskForCode(*door);
-  if (!code) return ReportDoor(code.error());
-  auto body = json::Value::Object();
-  body.Set("code") = *code;
-  const auto session = Post(*door, "/console/v1/login", body);
-  if (!session) return ReportDoor(session.error());
-  std::cout << (*session)["token"].Str() << "\n" << std::flush;
-  if (::isatty(STDERR_FILENO)) std::cerr << "valid until " << (*session)["expires"].Str() << "\n";
-  return kExitOk;
+  return WithCode(args, [](const Door& door, const std::string& code) -> Result<> {
+    auto body = json::Value::Object();
+    body.Set("code") = code;
+    TRY(const auto session, Post(door, "/console/v1/login", body));
+    std::cout << session["token"].Str() << "\n" << std::flush;
+    if (::isatty(STDERR_FILENO)) std::cerr << "valid until " << session["expires"].Str() << "\n";
+    return {};
+  });
 }
 
 }  // namespace skerry::cmd

@@ -3,9 +3,11 @@
 #include "core/base/strings.h"
 #include "core/crypto/certificate.h"
 #include "core/dns/server.h"
+#include "core/process/wait.h"
 #include "core/proxy/proxy.h"
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/network/policy_sync.h"
+#include "embedded-kube-shim/network/request_rates.h"
 #include "embedded-kube-shim/network/router.h"
 #include "embedded-kube-shim/network/service_sync.h"
 #include "embedded-kube-shim/network/zones.h"
@@ -45,15 +47,29 @@ class DataPlaneImpl final : public DataPlane {
 
   Result<> Run(const Ctx& ctx, const DataPlaneInputs& in) {
     TRY(network_, podnet::PodNetwork::Open(NetworkOptions(in.options)));
+    rates_ = std::make_unique<kube::network::RequestRates>(counts_, in.informers.Get("v1/pods"), Clock::System(),
+                                                           [this](std::chrono::milliseconds d) { process::Pause(Ctx(stop_.get_token()), d); });
     TRY_VOID(StartServices(ctx, in));
     return StartRouter(ctx, in);
   }
 
   podnet::PodNetwork& network() override { return *network_; }
+  kube::ObjectMetricsSource& object_metrics() override { return *rates_; }
   const std::string& router_http() const override { return http_; }
   const std::string& router_https() const override { return https_; }
 
+  void Refresh() noexcept override {
+    if (router_) router_->Refresh();
+  }
+  Result<> MoveTo(const std::string& address) override {
+    TRY(const netlink::Ipv4 now, netlink::Ipv4::Parse(address));
+    TRY_VOID(network_->MoveTo(now));
+    Refresh();
+    return {};
+  }
+
   void Stop() noexcept override {
+    stop_.request_stop();
     if (router_) router_->Stop();
     if (proxy_) proxy_->Stop();
     if (dns_) dns_->Stop();
@@ -97,7 +113,8 @@ class DataPlaneImpl final : public DataPlane {
     if (!proxy_->https_addresses().empty()) https_ = proxy_->https_addresses()[0];
     kube::network::RouterOptions ro;
     ro.canonical_host = "router." + in.options.apps_domain;
-    ro.address = in.options.node_ip;
+    ro.address = [&host = in.host] { return host.Get(); };
+    ro.counts = &counts_;
     ro.routes = in.registry.Find("route.openshift.io", "v1", "routes") != nullptr;
     TRY(const crypto::CertificateAuthority ca, crypto::CertificateAuthority::Load(in.pki.ca_pem, in.pki.ca_key_pem));
     const auto authority = std::make_shared<crypto::CertificateAuthority>(ca);
@@ -111,13 +128,17 @@ class DataPlaneImpl final : public DataPlane {
       TRY(crypto::IssuedCertificate issued, authority->Issue(subject, terms, Clock::System().Now()));
       return net::TlsIdentity{issued.certificate_pem + authority->certificate_pem(), std::move(issued.key_pem)};
     };
-    TRY(ro.default_identity, ro.issue("*." + in.options.apps_domain));
+    ro.default_host = "*." + in.options.apps_domain;
+    ro.renew_after = kRouteCertificate / 2;
     router_ = kube::network::NewRouter(in.informers, in.client, *proxy_, Clock::System(), std::move(ro));
     TRY_VOID(router_->Start(ctx));
     proxy_->Start();
     return {};
   }
 
+  std::stop_source stop_;
+  kube::network::RequestCounts counts_;
+  std::unique_ptr<kube::network::RequestRates> rates_;
   std::unique_ptr<podnet::PodNetwork> network_;
   std::unique_ptr<kube::network::ClusterZones> zones_;
   std::unique_ptr<Component> sync_;
@@ -125,7 +146,7 @@ class DataPlaneImpl final : public DataPlane {
   std::unique_ptr<Component> policy_sync_;
   std::unique_ptr<dns::Server> dns_;
   std::unique_ptr<proxy::Proxy> proxy_;
-  std::unique_ptr<Component> router_;
+  std::unique_ptr<kube::network::Router> router_;
   std::string http_, https_;
 };
 

@@ -40,6 +40,7 @@ constexpr Verb kVerbs[] = {
     {"token", RunToken, "print an administrator's token for the console, kubectl --token or curl; valid for 12 hours"},
     {"backup", RunBackup, "copy state and keys to a new directory; the appliance may run"},
     {"restore", RunRestore, "put a copy back"},
+    {"dev", RunDev, "tools for tests of clusters: `skerry dev hollow-node --count N`"},
     {"uninstall", RunUninstall, "remove every trace from this machine"},
     {"version", RunVersion, "print the version"},
 };

@@ -31,6 +31,7 @@ const std::vector<Flag>& StartFlags() {
       {"log-format", &Options::log_format, "text|json", "form of log lines on stderr"},
       {"history", &Options::history, "DURATION", "how long old revisions can be listed and watched from"},
       {"hollow-nodes", &Options::hollow_nodes, "N", "add nodes that only pretend to run their pods, for tests of scale"},
+      {"scheduler-config", &Options::scheduler_config, "FILE", "scheduler profiles (KubeSchedulerConfiguration): by schedulerName, plugins and weights"},
       {"token-auth-file", &Options::token_auth_file, "FILE", "static bearer tokens: token,user,uid[,\"group,group\"] per line"},
       {"client-ca-file", &Options::client_ca_file, "FILE", "further authorities for client certificates (PEM)"},
       {"authentication-config", &Options::authentication_config, "FILE", "issuers of tokens and anonymous access (AuthenticationConfiguration)"},

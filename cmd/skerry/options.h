@@ -38,6 +38,7 @@ struct Options {
   std::string log_format = "text";
   std::string history = "5m";                // how long old revisions can be listed and watched from
   std::string hollow_nodes = "0";            // nodes that only pretend to run their pods
+  std::string scheduler_config;
   std::string token_auth_file;
   std::string client_ca_file;
   std::string authentication_config, anonymous_auth = "true";

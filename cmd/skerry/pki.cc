@@ -12,6 +12,7 @@ namespace skerry::cmd {
 namespace {
 
 constexpr std::chrono::hours kYear{24 * 365};
+constexpr int kAuthorityYears = 30;   // clients hold on to it, and nobody is there to replace it: longer than any machine lives
 
 struct Pair {
   std::string certificate, key;
@@ -39,6 +40,11 @@ bool Fresh(const Pair& p, const crypto::Subject& wanted, const std::string& ca, 
   return c && Contains(c->dns_names, wanted.dns_names) && Contains(c->ip_addresses, wanted.ip_addresses) && now < c->not_before + (c->not_after - c->not_before) / 2;
 }
 
+Result<Clock::Wall> Due(const std::string& certificate_pem) {
+  TRY(const crypto::PeerCertificate c, crypto::ParseCertificate(certificate_pem));
+  return c.not_before + (c.not_after - c.not_before) / 2;
+}
+
 Result<Pair> Leaf(const std::string& directory, const char* name, const crypto::CertificateAuthority& ca, const crypto::Subject& subject, bool server, Clock::Wall now) {
   if (auto p = Load(directory, name); p && Fresh(*p, subject, ca.certificate_pem(), server, now)) return p;
   crypto::CertificateTerms terms;
@@ -50,21 +56,25 @@ Result<Pair> Leaf(const std::string& directory, const char* name, const crypto::
   return p;
 }
 
+Result<crypto::CertificateAuthority> Authority(const std::string& directory, const char* file, const char* name, Clock::Wall now) {
+  auto pair = Load(directory, file);
+  if (!pair) {
+    if (pair.error().code() != Code::kNotFound) return std::unexpected(std::move(pair).error());
+    TRY(const crypto::CertificateAuthority made, crypto::CertificateAuthority::Create(name, kYear * kAuthorityYears, now));
+    pair = Pair{made.certificate_pem(), made.key_pem()};
+    TRY_VOID(Save(directory, file, *pair));
+  }
+  return crypto::CertificateAuthority::Load(pair->certificate, pair->key);
+}
+
 }  // namespace
 
 Result<Pki> LoadOrCreatePki(const std::string& directory, const PkiNames& names, Clock::Wall now) {
   TRY_VOID(MakeDirectories(directory, 0700));
   Pki pki;
-  auto ca_pair = Load(directory, "ca");
-  if (!ca_pair) {
-    if (ca_pair.error().code() != Code::kNotFound) return std::unexpected(std::move(ca_pair).error());
-    TRY(const crypto::CertificateAuthority made, crypto::CertificateAuthority::Create("skerry-ca", kYear * 10, now));
-    ca_pair = Pair{made.certificate_pem(), made.key_pem()};
-    TRY_VOID(Save(directory, "ca", *ca_pair));
-  }
-  TRY(const crypto::CertificateAuthority ca, crypto::CertificateAuthority::Load(ca_pair->certificate, ca_pair->key));
-  pki.ca_pem = ca_pair->certificate;
-  pki.ca_key_pem = ca_pair->key;
+  TRY(const crypto::CertificateAuthority ca, Authority(directory, "ca", "skerry-ca", now));
+  pki.ca_pem = ca.certificate_pem();
+  pki.ca_key_pem = ca.key_pem();
   crypto::Subject server;
   server.common_name = "kube-apiserver";
   server.dns_names = names.dns;
@@ -78,6 +88,13 @@ Result<Pki> LoadOrCreatePki(const std::string& directory, const PkiNames& names,
   TRY(leaf, Leaf(directory, "admin", ca, admin, false, now));
   pki.admin_pem = std::move(leaf.certificate);
   pki.admin_key_pem = std::move(leaf.key);
+  TRY(const crypto::CertificateAuthority proxy_ca, Authority(directory, "front-proxy-ca", "front-proxy-ca", now));
+  crypto::Subject proxy;
+  proxy.common_name = "front-proxy-client";
+  TRY(leaf, Leaf(directory, "front-proxy-client", proxy_ca, proxy, false, now));
+  pki.proxy_ca_pem = proxy_ca.certificate_pem();
+  pki.proxy_pem = std::move(leaf.certificate);
+  pki.proxy_key_pem = std::move(leaf.key);
   const std::string sa = directory + "/service-account.key";
   auto key = ReadFile(sa, 1 << 16);
   if (!key) {
@@ -86,6 +103,10 @@ Result<Pki> LoadOrCreatePki(const std::string& directory, const PkiNames& names,
     TRY_VOID(WriteFileDurably(sa, *key, 0600));
   }
   pki.service_account_key_pem = std::move(*key);
+  TRY(const Clock::Wall server_due, Due(pki.server_pem));
+  TRY(const Clock::Wall admin_due, Due(pki.admin_pem));
+  TRY(const Clock::Wall proxy_due, Due(pki.proxy_pem));
+  pki.renew_at = std::min({server_due, admin_due, proxy_due});
   return pki;
 }
 

@@ -13,7 +13,9 @@ struct Pki {
   std::string ca_pem, ca_key_pem;
   std::string server_pem, server_key_pem;           // of the API listener
   std::string admin_pem, admin_key_pem;             // CN kubernetes-admin, O system:masters
+  std::string proxy_ca_pem, proxy_pem, proxy_key_pem;   // of an authority of their own: by these other servers know requests that we hand on
   std::string service_account_key_pem;
+  Clock::Wall renew_at;                             // when the first leaf is due
 };
 
 struct PkiNames {

@@ -1,4 +1,3 @@
-#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include "cmd/skerry/instance.h"
 #include "cmd/skerry/verbs.h"
 #include "cmd/skerry/wire.h"
+#include "core/base/allocator.h"
 #include "core/base/strings.h"
 #include "core/telemetry/log.h"
 
@@ -54,7 +54,7 @@ int RunStart(const std::vector<std::string>& args) {
   if (options->runtime != "none" && ::geteuid() != 0) {
     return Report(Error(Code::kForbidden, "running containers needs root; use sudo, or --runtime=none for a control plane alone"));
   }
-  ::mallopt(M_ARENA_MAX, 2);   // many short-lived threads would each keep an arena of their own
+  TuneAllocator();
   // Signals are taken from a wait, not from handlers: no code runs at an unexpected place.
   sigset_t signals;
   ::sigemptyset(&signals);

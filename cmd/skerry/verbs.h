@@ -16,6 +16,7 @@ int RunConsole(const std::vector<std::string>& args);
 int RunToken(const std::vector<std::string>& args);
 int RunBackup(const std::vector<std::string>& args);
 int RunRestore(const std::vector<std::string>& args);
+int RunDev(const std::vector<std::string>& args);
 int RunUninstall(const std::vector<std::string>& args);
 
 // Prints "skerry: <message>" on stderr and gives the exit code that fits the error.

@@ -1,9 +1,6 @@
 #include "cmd/skerry/wire.h"
 
 #include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,15 +17,21 @@
 #include "core/base/strings.h"
 #include "core/http/server.h"
 #include "core/net/tls.h"
+#include "core/netlink/host_address.h"
 #include "core/telemetry/log.h"
 #include "core/telemetry/metrics.h"
 #include "core/text/duration.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/auth/console_sessions.h"
 #include "embedded-kube-shim/controller/clock_watch.h"
+#include "embedded-kube-shim/controllers/api_services.h"
 #include "embedded-kube-shim/controllers/certificates.h"
 #include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/controllers/flow_schema.h"
+#include "embedded-kube-shim/controllers/legacy_tokens.h"
+#include "embedded-kube-shim/controllers/policy_status.h"
+#include "embedded-kube-shim/controllers/service_cidr.h"
+#include "embedded-kube-shim/network/request_rates.h"
 #include "embedded-kube-shim/node/agent.h"
 #include "embedded-kube-shim/node/hollow.h"
 #include "embedded-kube-shim/scheduler/scheduler.h"
@@ -47,32 +50,6 @@ std::string ReachableServer(const std::string& api) {
 }
 
 namespace {
-
-// The address that packets to elsewhere would carry; without a default route the first that is not loopback.
-std::string FindNodeIp() {
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(9);
-  ::inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
-  char text[INET_ADDRSTRLEN] = {};
-  if (fd && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) {
-    sockaddr_in mine{};
-    socklen_t size = sizeof mine;
-    if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&mine), &size) == 0 && ::inet_ntop(AF_INET, &mine.sin_addr, text, sizeof text)) return text;
-  }
-  std::string found = "127.0.0.1";
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return found;
-  for (const ifaddrs* i = list; i; i = i->ifa_next) {
-    if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP)) continue;
-    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(i->ifa_addr)->sin_addr, text, sizeof text);
-    found = text;
-    break;
-  }
-  ::freeifaddrs(list);
-  return found;
-}
 
 PkiNames ServerNames(const Options& o, const std::string& node_ip) {
   PkiNames names;
@@ -98,13 +75,28 @@ kube::User ServiceAccount(std::string_view name) {
   return {Cat("system:serviceaccount:kube-system:", name), "", {"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"}, {}};
 }
 
+// One key: this host, whose certificates age and whose address moves.
+constexpr std::string_view kHostKeeper = "host";
+constexpr std::chrono::milliseconds kSoonest{std::chrono::seconds(60)}, kLatest{std::chrono::hours(24 * 7)};
+class HostKeeper final : public kube::Reconciler {
+ public:
+  explicit HostKeeper(std::function<Result<std::chrono::milliseconds>(const Ctx&)> keep) : keep_(std::move(keep)) {}
+  Result<kube::Outcome> Reconcile(const Ctx& ctx, const kube::Key&) override {
+    TRY(const std::chrono::milliseconds next, keep_(ctx));
+    return kube::Outcome{next};
+  }
+
+ private:
+  const std::function<Result<std::chrono::milliseconds>(const Ctx&)> keep_;   // until it should be called again at the latest
+};
+
 class ApplianceImpl final : public Appliance {
  public:
-  explicit ApplianceImpl(const Options& options) : o_(options) {}
+  explicit ApplianceImpl(const Options& options) : o_(options), host_(options.node_ip) {}
   ~ApplianceImpl() override { ApplianceImpl::Stop(); }
 
   Result<> Run() {
-    if (o_.node_ip.empty()) o_.node_ip = FindNodeIp();
+    o_.node_ip = host_.Get();
     TRY_VOID(PrepareDirectories());
     // Bound first: a taken port is told before anything is opened, and "any port" has its number when objects name it.
     auto listener = net::Listener::Create(shards_, o_.listen);
@@ -116,6 +108,9 @@ class ApplianceImpl final : public Appliance {
     TRY_VOID(StartRegistry());
     if (o_.runtime != "none") TRY_VOID(StartNode());
     TRY(admin_, AdminServer::Start(o_, *store_, shards_, workers_, elastic_));
+    const auto look = [this] { manager_->Enqueue(kHostKeeper, {}); };
+    host_.Watch(look);
+    look();
     return {};
   }
 
@@ -123,23 +118,25 @@ class ApplianceImpl final : public Appliance {
   Result<std::string> NewLoginCode() override { return api_->console_sessions().NewCode({"kubernetes-admin", "", {"system:masters", "system:authenticated"}, {}}); }
 
   void Stop() noexcept override {
+    host_.StopWatching();
     if (admin_) admin_->Stop();
     if (server_) server_->Stop();
     if (registry_server_) registry_server_->Stop();
     if (agent_) agent_->Stop();
     clock_watch_.reset();
     if (manager_) manager_->Stop();
-    agent_.reset();
-    pod_network_.reset();
     if (plane_) plane_->Stop();
-    plane_.reset();
-    runtime_.reset();
     scheduler_.reset();
     collector_.reset();
     recorders_.clear();
+    // A request may outlive the server's drain, and its client: the agent and what is below it go only when no thread can be in one.
     workers_.Stop();
     elastic_.Stop();
     if (api_) api_->Stop();
+    agent_.reset();
+    pod_network_.reset();
+    plane_.reset();
+    runtime_.reset();
     manager_.reset();
     clients_.clear();
     server_.reset();
@@ -192,13 +189,22 @@ class ApplianceImpl final : public Appliance {
     ao.issuer = "https://kubernetes.default.svc." + o_.dns_domain;
     ao.git_version = kKubernetesVersion;
     ao.service_account_key = pki_.service_account_key_pem;
-    ao.client_ca = pki_.ca_pem;
+    TRY(ao.client_ca, ClientAuthorities());
+    ao.proxy_ca = pki_.proxy_ca_pem;
+    ao.proxy_certificate = pki_.proxy_pem;
+    ao.proxy_key = pki_.proxy_key_pem;
     ao.health = [this] {
       std::vector<std::pair<std::string, Result<>>> checks;
       checks.emplace_back("store", store_->Healthy());
       return checks;
     };
+    ao.metrics = [] { return telemetry::Metrics::Global().Expose(); };
     ao.node = [this]() -> kube::NodeStreams* { return agent_.get(); };
+    if (o_.runtime != "none") {
+      ao.usage = [this] { return Usage(); };
+      ao.object_metrics = [this] { return RequestRates(); };
+      ao.offered_metrics = kube::network::RequestRates::Kinds();
+    }
     ao.admission = {Names(o_.enable_admission_plugins), Names(o_.disable_admission_plugins)};
     ao.authorization_modes = Names(o_.authorization_mode);
     TRY_VOID(SetUpRequests(ao));
@@ -209,26 +215,40 @@ class ApplianceImpl final : public Appliance {
     TRY(api_, kube::ApiServer::Create(*store_, *registry_, std::move(ao)));
     TRY_VOID(api_->Start(ctx_));
 
-    net::TlsServerConfig tls;
-    tls.identity = {pki_.server_pem, pki_.server_key_pem};
-    tls.client_ca_pem = pki_.ca_pem;
-    if (!o_.client_ca_file.empty()) {
-      TRY(const std::string more, ReadFile(o_.client_ca_file, 1 << 20));
-      tls.client_ca_pem += "\n" + more;
-    }
-    if (!o_.tls_cert_file.empty()) TRY_VOID(OfferOperatorsCertificate(tls));
-    tls.client_auth = net::ClientAuth::kRequest;
-    tls.alpn = {"h2", "http/1.1"};
-    TRY(std::shared_ptr<net::TlsServerContext> context, net::TlsServerContext::Create(std::move(tls)));
+    TRY(net::TlsServerConfig tls, ServerTls());
+    TRY(tls_, net::TlsServerContext::Create(std::move(tls)));
     http::ServerOptions server;
     server.shards = &shards_;
     front_ = ui::NewConsoleHandler(api_->handler());
     server.handler = front_.get();
+    server.runs_on_shard = [this](net::Shard& shard, const http::Request& request) { return api_->RunsOnShard(shard, request); };
     server.workers = &workers_;
     server.elastic = &elastic_;
-    server.tls = std::move(context);
+    server.tls = tls_;
     TRY(server_, http::Server::Create(std::move(server), std::move(api_listener_)));
     addresses_.api = server_->address();
+    TRY_VOID(WriteKubeconfigs());
+    return WriteFileDurably(o_.run_dir + "/api-address", addresses_.api + "\n", 0644);
+  }
+
+  // Who may sign certificates of clients.
+  Result<std::string> ClientAuthorities() const {
+    if (o_.client_ca_file.empty()) return pki_.ca_pem;
+    TRY(const std::string more, ReadFile(o_.client_ca_file, 1 << 20));
+    return Cat(pki_.ca_pem, "\n", more);
+  }
+
+  Result<net::TlsServerConfig> ServerTls() const {
+    net::TlsServerConfig tls;
+    tls.identity = {pki_.server_pem, pki_.server_key_pem};
+    TRY(tls.client_ca_pem, ClientAuthorities());
+    if (!o_.tls_cert_file.empty()) TRY_VOID(OfferOperatorsCertificate(tls));
+    tls.client_auth = net::ClientAuth::kRequest;
+    tls.alpn = {"h2", "http/1.1"};
+    return tls;
+  }
+
+  Result<> WriteKubeconfigs() {
     const std::string kubeconfig = Kubeconfig(pki_, ReachableServer(addresses_.api));
     TRY_VOID(WriteFileDurably(o_.data_dir + "/kubeconfig", kubeconfig, 0600));
     addresses_.kubeconfig = o_.kubeconfig_out;
@@ -236,17 +256,42 @@ class ApplianceImpl final : public Appliance {
       TRY_VOID(MakeDirectories(o_.kubeconfig_out.substr(0, o_.kubeconfig_out.rfind('/')), 0755));
       TRY_VOID(WriteFileDurably(o_.kubeconfig_out, kubeconfig, 0600));
     }
-    return WriteFileDurably(o_.run_dir + "/api-address", addresses_.api + "\n", 0644);
+    return {};
+  }
+
+  // What is due for renewal or names an old address is made again and holds for the connections that follow. Returns when to look again.
+  Result<std::chrono::milliseconds> KeepHost(const Ctx& ctx) {
+    const Clock::Wall now = Clock::System().Now();
+    const std::string address = host_.Get();
+    const bool moved = address != o_.node_ip;
+    TRY(Pki pki, LoadOrCreatePki(o_.data_dir + "/pki", ServerNames(o_, address), now));
+    if (pki.server_pem != pki_.server_pem || pki.admin_pem != pki_.admin_pem || pki.proxy_pem != pki_.proxy_pem) {
+      log::Info("certificates were renewed", {{"address", address}});
+      pki_ = std::move(pki);
+      TRY(net::TlsServerConfig tls, ServerTls());
+      TRY_VOID(tls_->Reload(std::move(tls)));
+      api_->SetProxyIdentity(pki_.proxy_pem, pki_.proxy_key_pem);
+      TRY_VOID(WriteKubeconfigs());
+    }
+    if (moved) {
+      log::Info("the host's address changed", {{"before", o_.node_ip}, {"now", address}});
+      TRY_VOID(api_->Advertise(ctx, address));
+      if (plane_) TRY_VOID(plane_->MoveTo(address));
+      o_.node_ip = address;   // last: an error above is tried again
+    } else if (plane_) {
+      plane_->Refresh();
+    }
+    return std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(pki_.renew_at - now), kSoonest, kLatest);
   }
 
   // Clients that ask for one of our own names, or for none, get the certificate that our kubeconfigs trust; others the operator's.
-  Result<> OfferOperatorsCertificate(net::TlsServerConfig& tls) {
+  Result<> OfferOperatorsCertificate(net::TlsServerConfig& tls) const {
     net::TlsIdentity identity;
     TRY(identity.chain_pem, ReadFile(o_.tls_cert_file, 1 << 20));
     TRY(identity.key_pem, ReadFile(o_.tls_private_key_file, 1 << 20));
     auto certificate = net::TlsCertificate::Create(identity);
     if (!certificate) return std::unexpected(std::move(certificate).error().Wrap("--tls-cert-file"));
-    tls.select = [offered = std::move(*certificate), own = ServerNames(o_, o_.node_ip).dns](std::string_view name) -> std::shared_ptr<const net::TlsCertificate> {
+    tls.select = [offered = std::move(*certificate), own = ServerNames(o_, host_.Get()).dns](std::string_view name) -> std::shared_ptr<const net::TlsCertificate> {
       return name.empty() || std::find(own.begin(), own.end(), name) != own.end() ? nullptr : offered;
     };
     return {};
@@ -309,6 +354,9 @@ class ApplianceImpl final : public Appliance {
     return {};
   }
 
+  kube::ObjectMetricsSource* RequestRates() { return plane_ ? &plane_->object_metrics() : nullptr; }
+  kube::MetricsSource* Usage() { return agent_ ? &agent_->usage() : nullptr; }
+
   kube::Client& ClientOf(std::string_view name) {
     auto& slot = clients_[std::string(name)];
     // Whoever issues tokens cannot itself be a service account.
@@ -332,7 +380,9 @@ class ApplianceImpl final : public Appliance {
                                           Clock::System(),
                                           *registry_,
                                           pki_.ca_pem,
-                                          {}};
+                                          [this] { return Usage(); },
+                                          [this] { return RequestRates(); },
+                                          &api_->aggregated_apis()};
     kube::AddNamespace(context);
     kube::AddNodeLifecycle(context);
     kube::AddServiceAccount(context);
@@ -342,6 +392,10 @@ class ApplianceImpl final : public Appliance {
     constexpr std::string_view kFlow = "api-priority-and-fairness-config-consumer-v1";
     clients_[std::string(kFlow)] = api_->NewClient({"system:apiserver", "", {"system:masters", "system:authenticated"}, {}}, std::string(kFlow));
     kube::AddFlowSchemaStatus(context);
+    clients_[kube::kAggregationClient] = api_->NewClient({"system:apiserver", "", {"system:masters", "system:authenticated"}, {}}, "kube-apiserver");
+    kube::AddApiServices(context);
+    clients_[kube::kPolicyStatusClient] = api_->NewClient(ServiceAccount("validatingadmissionpolicy-status-controller"), kube::kPolicyStatusClient);
+    kube::AddPolicyStatus(context);
     TRY(auto authority, crypto::CertificateAuthority::Load(pki_.ca_pem, pki_.ca_key_pem));
     kube::AddCertificates(context, {std::move(authority), [this](const json::Value& spec, std::string_view permission) { return MayRequestCertificate(spec, permission); }});
     if (o_.runtime != "none") kube::AddNodeRole(context, o_.node_name);
@@ -359,14 +413,27 @@ class ApplianceImpl final : public Appliance {
     kube::AddPodGc(context);
     kube::AddTaintEviction(context);
     kube::AddAccountTokens(context);
+    kube::AddLegacyTokens(context);
     kube::AddEndpoints(context);
     kube::AddEndpointSlice(context);
     kube::AddEndpointSliceMirroring(context);
+    kube::AddServiceCidrs(context);
     collector_ = kube::AddGarbageCollector(context);
     const kube::User scheduler{"system:kube-scheduler", "", {"system:authenticated"}, {}};
     clients_["scheduler"] = api_->NewClient(scheduler, "kube-scheduler");
-    recorders_["scheduler"] = kube::NewEventRecorder(*clients_["scheduler"], "default-scheduler", "", Clock::System());
-    scheduler_ = kube::AddScheduler(*manager_, api_->informers(), *clients_["scheduler"], *recorders_["scheduler"], Clock::System());
+    std::vector<kube::SchedulerProfile> profiles(1);
+    if (!o_.scheduler_config.empty()) {
+      TRY(const std::string text, ReadFile(o_.scheduler_config, 1 << 20));
+      auto parsed = kube::ParseSchedulerConfiguration(text);
+      if (!parsed) return std::unexpected(std::move(parsed).error().Wrap(o_.scheduler_config));
+      profiles = std::move(*parsed);
+    }
+    const auto scheduler_events = [this](std::string_view profile) -> kube::EventRecorder& {
+      auto& slot = recorders_[Cat("scheduler/", profile)];
+      if (!slot) slot = kube::NewEventRecorder(*clients_["scheduler"], std::string(profile), "", Clock::System());
+      return *slot;
+    };
+    scheduler_ = kube::AddScheduler(*manager_, api_->informers(), *clients_["scheduler"], scheduler_events, Clock::System(), profiles);
     if (const auto hollow = ParseInt(o_.hollow_nodes).value_or(0); hollow > 0) {
       clients_["hollow"] = api_->NewClient({"system:hollow-nodes", "", {"system:masters", "system:authenticated"}, {}}, "kubelet");
       kube::node::HollowOptions options;
@@ -374,6 +441,7 @@ class ApplianceImpl final : public Appliance {
       kube::node::AddHollowNodes(*manager_, api_->informers(), *clients_["hollow"], Clock::System(), std::move(options));
     }
     clock_watch_ = std::make_unique<kube::ClockWatch>([this] { manager_->WakeDelayed(); });
+    manager_->Add({std::string(kHostKeeper), {}, 1, std::make_unique<HostKeeper>([this](const Ctx& ctx) { return KeepHost(ctx); })});
     return manager_->Start(ctx_);
   }
 
@@ -397,13 +465,13 @@ class ApplianceImpl final : public Appliance {
   Result<> StartNode() {
     TRY(runtime_, NewRuntime(o_, addresses_.registry));
     clients_["router"] = api_->NewClient({"system:skerry-router", "", {"system:authenticated"}, {}}, "router");
-    TRY(plane_, DataPlane::Start(ctx_, {o_, pki_, shards_, api_->informers(), *clients_["router"], *registry_}));
+    TRY(plane_, DataPlane::Start(ctx_, {o_, pki_, host_, shards_, api_->informers(), *clients_["router"], *registry_}));
     addresses_.router_http = plane_->router_http();
     addresses_.router_https = plane_->router_https();
     pod_network_ = NewPodNetwork(plane_->network());
     kube::node::AgentOptions ao;
     ao.node.name = o_.node_name;
-    ao.node.ip = o_.node_ip;
+    ao.node.ip = [this] { return host_.Get(); };
     ao.node.version = kKubernetesVersion;
     ao.node.data_directory = o_.data_dir;
     ao.node.pod_cidr = o_.cluster_cidr;
@@ -418,11 +486,13 @@ class ApplianceImpl final : public Appliance {
     return {};
   }
 
-  Options o_;
+  Options o_;                                     // node_ip: of the keeper once the controllers run
+  netlink::HostAddress host_;
   Addresses addresses_;
   const Ctx ctx_{std::stop_token()};
   std::optional<InstanceLock> lock_;
-  Pki pki_;
+  Pki pki_;                                       // the same
+  std::shared_ptr<net::TlsServerContext> tls_;
   net::Shards shards_;
   WorkerPool workers_{"api", 8, 1024};
   ElasticPool elastic_{"outside"};

@@ -1,19 +1,23 @@
 #include "core/base/fault.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "core/base/guarded.h"
+#include "core/base/unique_fd.h"
 
 namespace skerry::fault {
 namespace {
 struct Faults {
   std::map<std::string, Error, std::less<>> armed;
   std::map<std::string, int, std::less<>> passes;
+  bool held = false;
 };
 Guarded<Faults>& State() {
   static Guarded<Faults> state;
@@ -27,7 +31,25 @@ void SetFault(std::string name, Error error) {
 }
 
 #ifdef SKERRY_FAULT_POINTS
+namespace {
+void Hold(const char* name) {
+  const char* env = std::getenv("SKERRY_FAULT_HOLD");
+  if (!env) return;
+  const std::string_view spec(env);
+  const std::size_t colon = spec.find(':');
+  if (colon == spec.npos || spec.substr(0, colon) != name) return;
+  {
+    auto s = State().Lock();
+    if (std::exchange(s->held, true)) return;
+  }
+  const UniqueFd fifo(::open(env + colon + 1, O_RDONLY | O_CLOEXEC));
+  char byte;
+  while (fifo.get() >= 0 && ::read(fifo.get(), &byte, 1) > 0) {}
+}
+}  // namespace
+
 Result<> Hit(const char* name) {
+  Hold(name);
   auto s = State().Lock();
   if (const char* env = std::getenv("SKERRY_FAULT_POINT")) {
     std::string_view spec(env);

@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -63,7 +64,9 @@ std::uint64_t Random::Below(std::uint64_t bound) {
 
 void SeededRandom::Fill(std::span<std::byte> out) {
   while (!out.empty()) {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
+    // A server under simulation draws from several threads at its start: after as many draws the state is the same, whoever drew.
+    constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15ULL;
+    std::uint64_t z = std::atomic_ref(state_).fetch_add(kStep, std::memory_order_relaxed) + kStep;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
     z ^= z >> 31;

@@ -81,7 +81,7 @@ TEST_CASE("a following reader waits for new lines, crosses a rotation and ends w
     }
     dir.Append(name, text);
     auto locked = wakes.Lock();
-    return locked.WaitUntil(woken, std::chrono::steady_clock::now() + std::chrono::seconds(10), [&] { return *locked > before; });
+    return locked.WaitUntil(woken, std::chrono::steady_clock::now() + std::chrono::seconds(60), [&] { return *locked > before; });
   };
   CHECK(reader->Next().value().empty());
   REQUIRE(next("/0.log", "2026-11-21T01:00:03Z stdout F four\n2026-11-21T01:00:03Z stdout F fi"));

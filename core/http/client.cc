@@ -90,6 +90,9 @@ std::size_t OnHeaderLine(char* bytes, std::size_t size, std::size_t count, void*
     auto& h = x.response.headers.emplace_back();
     h.name = Trim(line.substr(0, colon));
     h.value = Trim(line.substr(colon + 1));
+  } else if (line.empty() && x.response.status >= 200 && (x.request.max_redirects == 0 || x.response.status / 100 != 3)) {
+    // The head is known as soon as it ends: the body of a watch may begin much later.
+    if (!x.GiveHead()) return 0;
   }
   return size * count;
 }

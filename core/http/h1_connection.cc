@@ -12,6 +12,8 @@ constexpr std::size_t kLingerBytes = 256 << 10;
 constexpr auto kLingerTime = std::chrono::seconds(2);
 // A body that crawls is cut although it makes progress: below this rate after the body time-out.
 constexpr std::int64_t kSlowestBodyBytesPerSecond = 256;
+// Whoever gets his answer sooner is not asked meanwhile whether he is still there: that costs as much as a small reply.
+constexpr auto kPromptReply = std::chrono::milliseconds(50);
 
 net::Stream::TimePoint Now() { return std::chrono::steady_clock::now(); }
 }  // namespace
@@ -259,6 +261,8 @@ net::Task<void> H1Connection::ServeBytes(std::shared_ptr<Request> request, std::
 }
 
 net::Task<std::optional<Reply>> H1Connection::AwaitReply(std::shared_ptr<ReplySlot> slot) {
+  const TimePoint prompt = Now() + kPromptReply;
+  bool late = false;
   for (;;) {
     auto reply = slot->Take();
     if (reply) co_return reply;
@@ -266,8 +270,10 @@ net::Task<std::optional<Reply>> H1Connection::AwaitReply(std::shared_ptr<ReplySl
       keep_alive_ = false;
       co_return std::nullopt;
     }
-    WatchClient();
-    co_await wake_->Wait();
+    if (late) WatchClient();
+    const TimePoint deadline = late ? TimePoint::max() : prompt;
+    const bool woken = co_await wake_->WaitUntil(deadline);
+    late = late || !woken;
   }
 }
 

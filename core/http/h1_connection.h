@@ -52,7 +52,17 @@ class H1Connection final : public Stoppable, public std::enable_shared_from_this
   net::Task<void> SendResponse(const Request* request, Response response);
   net::Task<void> SendFile(const Request* request, File file);
   net::Task<void> SendStreaming(const Request* request, Streaming streaming);
+  struct Pieces {
+    Pieces(Source* from, bool in_chunks) : source(from), chunked(in_chunks) {}
+    Source* const source;
+    const bool chunked;
+    bool ended = false, cut = false;
+    std::string unsent;   // framed, with what could not be written at once
+  };
   net::Task<void> StreamPieces(Source* source, std::int64_t length);
+  std::string_view Frame(Pieces& pieces, std::string& out, std::size_t* size);
+  bool SendAtOnce(Pieces& pieces);
+  void SendMeanwhile(Pieces* pieces);
   net::Task<void> RunTunnel(std::unique_ptr<Tunnel> tunnel);
   net::Task<bool> WriteBytes(std::string_view bytes);
   std::string Head(const Request* request, int status, const Headers& headers, std::optional<std::int64_t> length);

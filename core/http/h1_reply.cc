@@ -11,22 +11,21 @@ namespace {
 constexpr std::size_t kWritePiece = 256 << 10;     // the write time-out starts anew with each
 constexpr std::size_t kStreamBatch = 64 << 10;     // what a source has ready goes out together up to here
 constexpr std::size_t kIdleRoom = 4 << 10;         // what a stream that waits may keep
+constexpr std::size_t kHeadRoom = 14;              // before the bytes of a chunk: its size in hexadecimal and the end of the line
 constexpr std::size_t kCoalesce = 32 << 10;        // smaller bodies are sent with their head
 
 bool HasBody(int status) { return status >= 200 && status != 204 && status != 304; }
 
 // Appends what the source has ready, up to a batch.
 std::size_t TakePieces(Source* source, std::string& out, bool& ended, bool& cut) {
-  while (out.size() < kStreamBatch && !ended && !cut) {
-    const auto next = source->Next();
-    if (next && next->empty()) break;
-    if (next) {
-      out += next->view();
-    } else {
-      (next.error().code() == Code::kCancelled ? ended : cut) = true;
-    }
+  const std::size_t start = out.size();
+  while (out.size() < start + kStreamBatch && !ended && !cut) {
+    const std::size_t before = out.size();
+    const auto more = source->AppendNext(out);
+    if (!more) (more.error().code() == Code::kCancelled ? ended : cut) = true;
+    else if (out.size() == before) break;
   }
-  return out.size();
+  return out.size() - start;
 }
 }  // namespace
 
@@ -40,7 +39,7 @@ class TunnelStream final : public net::Stream {
   ~TunnelStream() override { connection_->tunnel_ = nullptr; }
   net::Task<Result<std::size_t>> Read(std::span<std::byte> into) override { return stream_->Read(into); }
   net::Task<Result<void>> Write(std::string_view bytes) override { return stream_->Write(bytes); }
-  net::Task<Result<void>> WriteFile(int file, std::int64_t offset, std::int64_t length) override { return stream_->WriteFile(file, offset, length); }
+  net::Task<Result<std::int64_t>> WriteFile(int file, std::int64_t offset, std::int64_t length) override { return stream_->WriteFile(file, offset, length); }
   net::Task<Result<void>> CloseWrite() override { return stream_->CloseWrite(); }
   void ReadExpiresAt(TimePoint deadline) override { stream_->ReadExpiresAt(deadline); }
   void WriteExpiresAt(TimePoint deadline) override { stream_->WriteExpiresAt(deadline); }
@@ -140,16 +139,15 @@ net::Task<void> H1Connection::SendFile(const Request* request, File file) {
   const bool sent = co_await WriteBytes(head);
   if (!sent || request->method == "HEAD" || !HasBody(file.status)) co_return;
   for (std::int64_t at = file.offset; left > 0;) {
-    const auto piece = std::min<std::int64_t>(left, kWritePiece);
     stream_->WriteExpiresAt(std::chrono::steady_clock::now() + core_->options.timeouts.write);
-    const auto written = co_await stream_->WriteFile(fd.get(), at, piece);
+    const auto written = co_await stream_->WriteFile(fd.get(), at, left);
     if (!written) {
       keep_alive_ = false;
       client_gone_ = true;
       co_return;
     }
-    at += piece;
-    left -= piece;
+    at += *written;
+    left -= *written;
   }
 }
 
@@ -163,37 +161,69 @@ net::Task<void> H1Connection::SendStreaming(const Request* request, Streaming st
   if (sent && with_body) co_await StreamPieces(streaming.source.get(), length.value_or(-1));
 }
 
+// Takes what the source has ready, `size` bytes, and frames it in `out`.
+std::string_view H1Connection::Frame(Pieces& pieces, std::string& out, std::size_t* size) {
+  out.assign(kHeadRoom, ' ');
+  *size = TakePieces(pieces.source, out, pieces.ended, pieces.cut);
+  std::size_t begin = kHeadRoom;
+  if (*size > 0 && pieces.chunked) {
+    std::string head;
+    AppendChunkHead(head, *size);
+    begin -= head.size();
+    out.replace(begin, head.size(), head);
+    out += "\r\n";
+  }
+  if (pieces.ended && !pieces.cut && pieces.chunked) out += kLastChunk;
+  return std::string_view(out).substr(begin);
+}
+
+// While the coroutine sleeps: what came is sent without waking it, which costs more than the sending. False: it has to go on.
+bool H1Connection::SendAtOnce(Pieces& pieces) {
+  constexpr std::size_t kMostKept = 128 << 10;
+  thread_local std::string out;
+  if (client_gone_ || stopping_ || !reading_) return false;
+  std::size_t size = 0;
+  const auto bytes = Frame(pieces, out, &size);
+  const std::size_t sent = pieces.ended || pieces.cut ? 0 : stream_->WriteAtOnce(bytes);
+  pieces.unsent = bytes.substr(sent);
+  if (out.capacity() > kMostKept) std::string().swap(out);
+  return size < kStreamBatch && pieces.unsent.empty() && !pieces.ended && !pieces.cut;
+}
+
+void H1Connection::SendMeanwhile(Pieces* pieces) {
+  if (pieces) wake_->Meanwhile([this, pieces] { return SendAtOnce(*pieces); });
+  else wake_->Meanwhile(nullptr);
+}
+
 net::Task<void> H1Connection::StreamPieces(Source* source, std::int64_t length) {
-  const bool chunked = length < 0 && chunk_replies_;
-  bool ended = false, cut = false;
+  Pieces pieces(source, length < 0 && chunk_replies_);
   std::int64_t left = length;
   std::string out;
-  while (!ended && !cut) {
-    out.clear();
-    const std::size_t size = TakePieces(source, out, ended, cut);
-    if (size == 0 && !ended && !cut) {
-      ended = stopping_ && length < 0;   // an orderly end: the client comes back elsewhere
-      cut = client_gone_;
-      if (!ended && !cut) {
+  while (!pieces.ended && !pieces.cut) {
+    std::size_t size = 0;
+    auto bytes = Frame(pieces, out, &size);
+    if (size == 0 && !pieces.ended && !pieces.cut) {
+      pieces.ended = stopping_ && length < 0;   // an orderly end: the client comes back elsewhere
+      pieces.cut = client_gone_;
+      if (pieces.ended && !pieces.cut && pieces.chunked) bytes = kLastChunk;
+      if (!pieces.ended && !pieces.cut) {
         if (out.capacity() > kIdleRoom) std::string().swap(out);   // after a burst a watch may be quiet for hours
         WatchClient();
+        if (length < 0) SendMeanwhile(&pieces);
         co_await wake_->Wait();
-        continue;
+        SendMeanwhile(nullptr);
+        if (pieces.unsent.empty()) continue;
+        out = std::exchange(pieces.unsent, {});
+        bytes = out;
       }
     }
     left -= static_cast<std::int64_t>(size);
-    if (size > 0 && chunked) {
-      std::string head;
-      AppendChunkHead(head, size);
-      out.insert(0, head);
-      out += "\r\n";
-    }
-    if (ended && !cut && chunked) out += kLastChunk;
-    cut = cut || (length >= 0 && left < 0);
-    if (cut || out.empty()) continue;
-    const bool sent = co_await WriteBytes(out);
-    cut = !sent;
+    pieces.cut = pieces.cut || (length >= 0 && left < 0);
+    if (pieces.cut || bytes.empty()) continue;
+    const bool sent = co_await WriteBytes(bytes);
+    pieces.cut = !sent;
   }
+  const bool cut = pieces.cut;
   if (!cut && (length < 0 || left == 0)) co_return;
   keep_alive_ = false;
   client_gone_ = true;

@@ -83,6 +83,12 @@ class Source {
   virtual ~Source() = default;
   // Bytes to send now; empty = nothing yet (OnReady's callback will be called); kCancelled = orderly end; any other error cuts the connection.
   virtual Result<Bytes> Next() = 0;
+  // The same behind what is in `out`. A source that makes its bytes for one reader only spares a copy here.
+  virtual Result<> AppendNext(std::string& out) {
+    TRY(const auto next, Next());
+    out += next.view();
+    return {};
+  }
   // `notify` may be called from any thread, any number of times. Set once, before the first Next.
   virtual void OnReady(std::function<void()> notify) = 0;
 };

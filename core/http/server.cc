@@ -108,6 +108,13 @@ void CallWorker(const Server::Core& core, BodyPolicy::Mode mode, std::stop_token
     const Ctx ctx(stop);
     handler->OnWorker(ctx, request, ReplyGuard(slot));
   };
+  if (mode == BodyPolicy::Mode::kBytes && core.options.runs_on_shard && core.options.runs_on_shard(core.CurrentShard(), *request)) {
+    try {
+      return job();
+    } catch (...) {   // as in a pool: the guard has answered
+      return;
+    }
+  }
   const bool accepted =
       mode == BodyPolicy::Mode::kReader ? core.options.elastic->TrySubmit(std::move(job)) : core.options.workers->TrySubmit(std::move(job));
   if (!accepted) slot->Put(handler->Overloaded(*request));

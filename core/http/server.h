@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -30,6 +31,9 @@ struct ServerOptions {
   Handler* handler = nullptr;
   WorkerPool* workers = nullptr;             // OnWorker
   ElasticPool* elastic = nullptr;            // OnWorker of kReader requests
+  // Says whether a request's OnWorker is so short, and so sure to wait for nothing, that its shard runs it: cheaper than waking a worker.
+  // Asked on that shard; never of kReader requests. Null: none is.
+  std::function<bool(net::Shard& shard, const Request&)> runs_on_shard;
   std::string listen;                        // as net::Listener; empty: connections come through Serve only
   std::shared_ptr<const net::TlsServerContext> tls;   // null: plain
   ServerTimeouts timeouts;

@@ -30,6 +30,11 @@ struct Server::Core {
   std::vector<std::set<Stoppable*>> open;   // element i is touched on shard i only
   net::TaskGroup tasks;
 
+  net::Shard& CurrentShard() const {   // on a shard
+    std::size_t i = 0;
+    while (!options.shards->at(i).IsCurrent()) ++i;
+    return options.shards->at(i);
+  }
   std::size_t ShardIndex(net::Shard& shard) const {
     std::size_t i = 0;
     while (&options.shards->at(i) != &shard) ++i;
@@ -79,7 +84,7 @@ class ReplySlot {
   bool taken_ = false;           // guarded
 };
 
-// Calls OnWorker on the pool that fits; a full pool puts Handler::Overloaded. A handler that drops its callback answers 500.
+// On a shard: calls OnWorker on the pool that fits, or here when the server's options say so; a full pool puts Handler::Overloaded. A handler that drops its callback answers 500.
 void CallWorker(const Server::Core& core, BodyPolicy::Mode mode, std::stop_token stop, std::shared_ptr<const Request> request,
                 std::shared_ptr<ReplySlot> slot);
 

@@ -38,6 +38,26 @@ net::Task<void> EchoSpdy(std::unique_ptr<net::Stream> stream, net::Shard* shard)
   co_await tasks.Wait();
 }
 
+class Echoing final : public Tunnel {
+ public:
+  explicit Echoing(Headers headers) : headers_(std::move(headers)) {}
+  Headers headers() const override { return headers_; }
+  net::Task<void> Run(std::unique_ptr<net::Stream> stream) override {
+    std::string buffer(7000, 0);
+    const std::span<std::byte> room(reinterpret_cast<std::byte*>(buffer.data()), buffer.size());
+    for (;;) {
+      const auto n = co_await stream->Read(room);
+      if (!n || *n == 0) co_return;
+      const std::string_view bytes(buffer.data(), *n);
+      const auto written = co_await stream->Write(bytes);
+      if (!written) co_return;
+    }
+  }
+
+ private:
+  const Headers headers_;
+};
+
 }  // namespace
 
 std::unique_ptr<net::BlockingStream> TestServer::Connect(std::size_t capacity) {
@@ -45,6 +65,8 @@ std::unique_ptr<net::BlockingStream> TestServer::Connect(std::size_t capacity) {
   server->Serve(shards.at(0), std::move(remote));
   return std::make_unique<net::BlockingStream>(shards.at(1), std::move(client));
 }
+
+std::unique_ptr<Tunnel> EchoTunnel(Headers headers) { return std::make_unique<Echoing>(std::move(headers)); }
 
 std::string ReadToEnd(net::BlockingStream& stream) {
   std::string out, buffer(16384, 0);

@@ -10,7 +10,7 @@
 namespace skerry::http::testing {
 
 inline Ctx Within(std::chrono::milliseconds d) { return Ctx(std::stop_token(), std::chrono::steady_clock::now() + d); }
-inline Ctx Soon() { return Within(std::chrono::seconds(20)); }
+inline Ctx Soon() { return Within(std::chrono::seconds(60)); }
 
 // A handler made of functions.
 struct TestHandler : Handler {
@@ -49,6 +49,8 @@ struct TestServer {
   std::unique_ptr<Server> server;
 };
 
+// A tunnel that sends back whatever comes, until the peer has ended.
+std::unique_ptr<Tunnel> EchoTunnel(Headers headers);
 // Sends, then reads until the peer closes.
 std::string Exchange(net::BlockingStream& stream, std::string_view sent);
 std::string ReadToEnd(net::BlockingStream& stream);

@@ -1,6 +1,12 @@
 #include <catch2/catch.hpp>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "core/json/layout.h"
 #include "core/json/parse.h"
+#include "core/json/share.h"
 #include "core/json/value.h"
 
 namespace skerry::json {
@@ -147,6 +153,46 @@ TEST_CASE("members that are to be skipped leave no trace, whatever is in them") 
   for (const std::string_view cut : {R"({"skip":{"a":1)", R"({"skip")", R"({"skip":)", R"({"skip":["])", R"({"skip":[]"a":1})"}) CHECK_FALSE(Parse(cut, {.skip = &skip}));
 }
 
+TEST_CASE("empty containers are read, compared, cloned and filled like others") {
+  const Value parsed = Parse(R"({"a":[],"b":{}})").value();
+  CHECK(parsed.Dump() == R"({"a":[],"b":{}})");
+  CHECK(parsed["a"].is_array());
+  CHECK(parsed["b"].is_object());
+  CHECK(parsed["a"].Items().empty());
+  CHECK(parsed["b"].Find("x") == nullptr);
+  Value clone = parsed.Clone();
+  CHECK(clone == parsed);
+  CHECK_FALSE(clone["a"] == clone["b"]);
+  CHECK_FALSE(clone.Find("b")->Erase("x"));
+  clone.Find("b")->Set("x") = 1;
+  clone.Find("a")->Append(2);
+  CHECK(clone.Dump() == R"({"a":[2],"b":{"x":1}})");
+  CHECK_FALSE(clone == parsed);
+  clone.Find("b")->Erase("x");
+  clone.Find("a")->MutableItems().clear();
+  CHECK(clone == parsed);   // emptied, and never filled
+}
+
+TEST_CASE("a document can be written as it came in, and compares as ever") {
+  const std::string text = R"({"a": 1, "b": [1, 2.0], "c":[1,2],"d":{},"e":1e3})";
+  auto spaced = ParseAsWritten(text);
+  REQUIRE(spaced);
+  CHECK(spaced->Dump() == R"({"a":1,"b":[1,2],"c":[1,2],"d":{},"e":1000})");
+  CHECK(DumpAsWritten(*spaced) == R"({"a": 1, "b": [1, 2.0], "c": [1,2], "d": {}, "e": 1000.0})");
+  CHECK(DumpAsWritten(spaced->Clone()) == DumpAsWritten(*spaced));
+  auto plain = Parse(text);
+  REQUIRE(plain);
+  CHECK(*plain == *spaced);
+  CHECK(DumpAsWritten(*plain) == plain->Dump());
+  CHECK(HasNote((*spaced)["b"]));
+  CHECK_FALSE(HasNote((*spaced)["c"]));
+  Forget(*spaced);
+  CHECK_FALSE(HasNote(*spaced));
+  auto compact = ParseAsWritten(R"({"a":1,"b":[1,2.5],"s":"x y"})");
+  REQUIRE(compact);
+  CHECK(DumpAsWritten(*compact) == compact->Dump());
+}
+
 TEST_CASE("depth and size are bounded") {
   const auto nested = [](int n) { return std::string(static_cast<std::size_t>(n), '[') + std::string(static_cast<std::size_t>(n), ']'); };
   CHECK(Parse(nested(512)));
@@ -173,6 +219,101 @@ TEST_CASE("short and long texts live through moves, clones and self-containing a
   CHECK_FALSE(tree.Erase("template"));
   CHECK(tree == Parse(R"({"n":"six"})").value());
   CHECK(Parse(R"({"a":1,"b":2.0})").value() == Parse(R"({"b":2,"a":1.0})").value());
+}
+
+TEST_CASE("text keeps what it says wherever a character stands that needs care") {
+  for (const std::string_view special : {"\"", "\\", "\n", "\x01", "\x1f", "\x7f", "<", "\xC3\xA9", "\xE2\x80\xA8", "\xF0\x9F\x98\x80"}) {
+    for (std::size_t size = 0; size < 20; ++size) {
+      for (std::size_t at = 0; at <= size; ++at) {
+        std::string text(size, 'x');
+        text.insert(at, special);
+        const std::string written = Value(text).Dump();
+        std::string expected = "\"" + text.substr(0, at);
+        if (special == "\"" || special == "\\") expected += "\\" + std::string(special);
+        else if (special == "\n") expected += "\\n";
+        else if (special == "\x01") expected += "\\u0001";
+        else if (special == "\x1f") expected += "\\u001f";
+        else expected += special;
+        expected += text.substr(at + special.size()) + "\"";
+        REQUIRE(written == expected);
+        Value read;
+        REQUIRE(Value::Parse(written, &read, nullptr));
+        REQUIRE(read.Str() == text);
+      }
+    }
+  }
+}
+
+TEST_CASE("a document that shares parts of a frozen one can be changed, and the other stays as it is") {
+  constexpr std::string_view kText = R"({"a":{"x":[1,{"y":"a text that is not short"}],"z":{}},"b":{"c":[]},"d":[[2]]})";
+  Value frozen = Parse(kText).value();
+  Freeze(frozen);
+  Value shared = Share(frozen);
+  CHECK(IsSamePart(shared, frozen));
+  CHECK(IsFrozen(shared));
+  shared.Set("a").Set("x").MutableItems()[1].Set("y") = "other";
+  shared.Set("a").Set("z").Set("new") = 1;
+  CHECK(shared.Dump() == R"({"a":{"x":[1,{"y":"other"}],"z":{"new":1}},"b":{"c":[]},"d":[[2]]})");
+  CHECK_FALSE(IsFrozen(shared));
+  CHECK_FALSE(IsSamePart(shared["a"], frozen["a"]));
+  CHECK(IsSamePart(shared["b"], frozen["b"]));
+  shared.Find("b")->Erase("c");
+  shared.Erase("d");
+  shared.Set("d").Append(Share(frozen["d"].Items()[0])).Append(3);
+  CHECK(shared.Dump() == R"({"a":{"x":[1,{"y":"other"}],"z":{"new":1}},"b":{},"d":[[2,3]]})");
+  CHECK(frozen.Dump() == kText);
+  Value copy = frozen.Clone();
+  CHECK_FALSE(IsFrozen(copy));
+  CHECK_FALSE(IsSamePart(copy["a"], frozen["a"]));
+  const Value last = Share(frozen);
+  frozen = Value();
+  CHECK(last.Dump() == kText);
+}
+
+TEST_CASE("the last who holds a frozen document changes it without a copy") {
+  Value frozen = Parse(R"({"a":{"b":1}})").value();
+  Freeze(frozen);
+  const Value* inside = frozen["a"].Find("b");
+  Value shared = Share(frozen);
+  frozen = Value();
+  shared.Set("a").Set("b") = 2;
+  CHECK(shared["a"].Find("b") == inside);
+}
+
+TEST_CASE("unified documents share what is alike in the same place, and nothing else") {
+  Value known = Parse(R"({"a":{"x":[1,{"y":2}]},"b":{"c":{"d":1},"e":[1]},"f":{"g":1,"h":2},"i":[{"k":1},{"k":2}]})").value();
+  Freeze(known);
+  constexpr std::string_view kText = R"({"a":{"x":[1,{"y":2}]},"new":{"n":1},"b":{"c":{"d":1},"e":[1.0]},"f":{"h":2,"g":1},"i":[{"k":1},{"k":3},{"k":2}]})";
+  Value document = Parse(kText).value();
+  Unify(document, known);
+  CHECK(document.Dump() == Parse(kText).value().Dump());
+  CHECK(IsSamePart(document["a"], known["a"]));
+  CHECK(IsSamePart(document["b"]["c"], known["b"]["c"]));
+  CHECK_FALSE(IsSamePart(document["b"]["e"], known["b"]["e"]));   // 1.0 is another kind of number
+  CHECK_FALSE(IsFrozen(document["f"]));                           // another order
+  CHECK(IsSamePart(document["i"].Items()[0], known["i"].Items()[0]));
+  CHECK_FALSE(IsFrozen(document["i"].Items()[1]));
+  CHECK_FALSE(IsFrozen(document));
+  Unify(document["a"].is_null() ? known : document, Value());
+  CHECK(IsSamePart(document["a"], known["a"]));
+}
+
+TEST_CASE("frozen documents are shared and let go by several threads") {
+  Value frozen = Parse(R"({"a":{"b":[1,2,{"c":"a text that is not short"}]}})").value();
+  Freeze(frozen);
+  std::vector<std::thread> threads;
+  std::atomic<int> bad{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&frozen, &bad, t] {
+      for (int i = 0; i < 2000; ++i) {
+        Value mine = Share(frozen);
+        mine.Set("a").Set("b").MutableItems()[0] = t;
+        if (mine["a"]["b"].Items()[0].Int() != t || frozen["a"]["b"].Items()[0].Int() != 1) ++bad;
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  CHECK(bad == 0);
+  CHECK(IsFrozen(frozen["a"]["b"]));
 }
 
 }  // namespace skerry::json

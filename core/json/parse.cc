@@ -1,9 +1,5 @@
 #include "core/json/parse.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -12,19 +8,16 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "core/base/strings.h"
+#include "core/json/layout.h"
+#include "core/json/skip.h"
+#include "core/json/plain_run.h"
 #include "core/json/utf8.h"
 
 namespace skerry::json {
 namespace {
-
-// 1: ends the fast run inside a string literal.
-constexpr auto kStops = [] {
-  std::array<bool, 256> table{};
-  for (std::size_t c = 0; c < 256; ++c) table[c] = c < 0x20 || c == '"' || c == '\\' || c >= 0x80;
-  return table;
-}();
 
 void AppendUtf8(std::string& out, unsigned u) {
   if (u < 0x80) {
@@ -75,7 +68,7 @@ struct Stacks {
 
 class Parser {
  public:
-  Parser(std::string_view text, const ParseOptions& options) : p_(text.data()), end_(text.data() + text.size()), options_(options) {}
+  Parser(std::string_view text, const ParseOptions& options, bool notes = false) : p_(text.data()), end_(text.data() + text.size()), options_(options), notes_(notes) {}
   ~Parser() {
     constexpr std::size_t kMostKept = 1024;
     if (members_.capacity() > kMostKept || items_.capacity() > kMostKept || scratch_.capacity() > kMostKept * 16) return;
@@ -103,7 +96,7 @@ class Parser {
   };
 
   void SkipSpace() {
-    while (p_ < end_ && (*p_ == ' ' || *p_ == '\n' || *p_ == '\t' || *p_ == '\r')) ++p_;
+    while (p_ < end_ && (*p_ == ' ' || *p_ == '\n' || *p_ == '\t' || *p_ == '\r')) ++p_, space_seen_ = true;
   }
 
   // Fails on the current character.
@@ -153,17 +146,25 @@ class Parser {
     return false;
   }
 
+  // White space inside of a container is inside of those around it, too.
+  void Leave(Value* container, bool outer) {
+    if (space_seen_ && notes_) Note(*container);
+    space_seen_ |= outer;
+  }
+
   bool Array(Value* out) {
     if (!Enter()) return false;
     ++p_;
     Place place{place_, {}, 0, true};
     place_ = &place;
     const std::size_t first = items_.size();
+    const bool outer = std::exchange(space_seen_, false);
     SkipSpace();
     if (p_ < end_ && *p_ == ']') ++p_;
     else if (!ArrayItems(place)) return false;
     *out = Value::Array();
-    TakeFrom(items_, first, out->MutableItems());
+    if (items_.size() > first) TakeFrom(items_, first, out->MutableItems());
+    Leave(out, outer);
     place_ = place.parent;
     --depth_;
     return true;
@@ -187,11 +188,13 @@ class Parser {
     Place place{place_, {}, 0, false};
     place_ = &place;
     const std::size_t first = members_.size();
+    const bool outer = std::exchange(space_seen_, false);
     SkipSpace();
     if (p_ < end_ && *p_ == '}') ++p_;
     else if (!ObjectMembers(first, place)) return false;
     *out = Value::Object();
-    TakeFrom(members_, first, out->MutableMembers());
+    if (members_.size() > first) TakeFrom(members_, first, out->MutableMembers());
+    Leave(out, outer);
     place_ = place.parent;
     --depth_;
     return true;
@@ -254,38 +257,11 @@ class Parser {
       Value scalar;
       return Any(&scalar);
     }
-    int depth = 0;
-    bool quoted = false;
-    while (p_ < end_) {
-#ifdef __SSE2__
-      if (end_ - p_ >= 16) {
-        const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p_));
-        const __m128i folded = _mm_or_si128(block, _mm_set1_epi8(0x20));   // '[' and ']' become '{' and '}'
-        const auto mask_of = [](__m128i where, char c) { return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(where, _mm_set1_epi8(c)))); };
-        const unsigned quotes = mask_of(block, '"'), opens = mask_of(folded, '{'), closes = mask_of(folded, '}');
-        if (mask_of(block, '\\') == 0) {
-          for (unsigned left = quotes | opens | closes; left != 0; left &= left - 1) {
-            const unsigned bit = left & (~left + 1);
-            if (quotes & bit) quoted = !quoted;
-            else if (quoted) continue;
-            else if (opens & bit) ++depth;
-            else if (--depth == 0) {
-              p_ += __builtin_ctz(left) + 1;
-              return true;
-            }
-          }
-          p_ += 16;
-          continue;
-        }
-      }
-#endif
-      const char c = *p_++;
-      if (c == '\\' && quoted) p_ += p_ < end_;
-      else if (c == '"') quoted = !quoted;
-      else if (quoted) continue;
-      else if (c == '{' || c == '[') ++depth;
-      else if ((c == '}' || c == ']') && --depth == 0) return true;
+    if (const char* behind = SkipContainer(p_, end_)) {
+      p_ = behind;
+      return true;
     }
+    p_ = end_;
     return Unexpected("");
   }
 
@@ -322,7 +298,7 @@ class Parser {
   // The decoded text: a view into the input, or into scratch_ until the next call.
   bool String(std::string_view* out) {
     const char* start = ++p_;
-    while (p_ < end_ && !kStops[static_cast<unsigned char>(*p_)]) ++p_;
+    p_ = SkipPlain(p_, end_);
     if (p_ < end_ && *p_ == '"') {
       *out = std::string_view(start, static_cast<std::size_t>(p_ - start));
       ++p_;
@@ -343,7 +319,7 @@ class Parser {
         p_ += n == 0 ? 1 : n;
       }
       const char* run = p_;
-      while (p_ < end_ && !kStops[static_cast<unsigned char>(*p_)]) ++p_;
+      p_ = SkipPlain(p_, end_);
       scratch_.append(run, p_);
     }
     ++p_;
@@ -446,12 +422,15 @@ class Parser {
       }
     }
     *out = Value(d);
+    if (notes_ && !integer) Note(*out);
     return true;
   }
 
+  bool space_seen_ = false;   // since the container around began
   const char* p_;
   const char* const end_;
   const ParseOptions& options_;
+  const bool notes_;
   const Place* place_ = nullptr;
   int depth_ = 0;
   std::string error_;
@@ -466,12 +445,25 @@ thread_local std::unique_ptr<Stacks> Parser::spare_;
 
 }  // namespace
 
-Result<Value> Parse(std::string_view text, const ParseOptions& options) {
+namespace {
+
+Result<Value> ParseWith(std::string_view text, const ParseOptions& options, bool notes) {
   if (text.size() > options.max_bytes) return Fail(Code::kTooLarge, Cat("JSON of ", text.size(), " bytes is larger than ", options.max_bytes));
   Value out;
-  Parser parser(text, options);
+  Parser parser(text, options, notes);
   if (!parser.Document(&out)) return Fail(Code::kBadRequest, std::move(parser.error()));
   return out;
+}
+
+}  // namespace
+
+Result<Value> Parse(std::string_view text, const ParseOptions& options) { return ParseWith(text, options, false); }
+Result<Value> ParseAsWritten(std::string_view text) { return ParseWith(text, {}, true); }
+
+Result<Value> ParseBodyAsWritten(std::string_view text) {
+  ParseOptions options;
+  options.keep_duplicates = true;
+  return ParseWith(text, options, true);
 }
 
 bool Value::Parse(std::string_view text, Value* out, std::string* err) {

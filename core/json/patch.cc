@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <unordered_map>
 
 #include "core/base/strings.h"
 #include "core/json/parse.h"
@@ -69,7 +70,7 @@ class Patcher {
     if (op == "test") return Test(operation["value"]);
     if (op == "move") {
       TRY(Value moved, Remove(from).value);
-      return Add(std::move(moved));
+      return Add(moved.Clone());   // what is shared with a document stays in its place
     }
     if (op == "copy") {
       const Value* source = from.empty() ? nullptr : Find(from);
@@ -262,9 +263,47 @@ Result<Value> ApplyPatch(Value document, const Value& patch, const PatchOptions&
   return document;
 }
 
+namespace {
+
+// Looking for each member would take time that grows with the product of both sizes.
+void MergeMany(std::vector<Member>& members, const Value& patch) {
+  members.reserve(members.size() + patch.size());   // the keys stay where they are
+  std::unordered_map<std::string_view, std::size_t> places;
+  for (std::size_t i = 0; i < members.size(); ++i) places.emplace(members[i].key, i);
+  std::vector<bool> erased(members.size() + patch.size());
+  for (const Member& m : patch.Members()) {
+    const auto it = places.find(m.key);
+    if (m.value.is_null()) {
+      if (it == places.end()) continue;
+      erased[it->second] = true;
+      places.erase(it);
+    } else if (it == places.end()) {
+      members.push_back({m.key, MergePatch(Value(), m.value)});
+      places.emplace(members.back().key, members.size() - 1);
+    } else {
+      Value& slot = members[it->second].value;
+      slot = MergePatch(std::move(slot), m.value);
+    }
+  }
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (erased[i]) continue;
+    if (kept != i) members[kept] = std::move(members[i]);
+    ++kept;
+  }
+  members.resize(kept);
+}
+
+}  // namespace
+
 Value MergePatch(Value target, const Value& patch) {
+  constexpr std::size_t kMostPairs = 4096;
   if (!patch.is_object()) return patch.Clone();
   if (!target.is_object()) target = Value::Object();
+  if (patch.size() * (target.size() + patch.size()) > kMostPairs) {
+    MergeMany(target.MutableMembers(), patch);
+    return target;
+  }
   for (const Member& m : patch.Members()) {
     if (m.value.is_null()) {
       target.Erase(m.key);

@@ -29,7 +29,7 @@ struct PatchOptions {
 // kTooLarge beyond max_operations ("The allowed maximum operations in a JSON patch is 10000, got 10001").
 Result<Value> ParsePatch(std::string_view text, const PatchOptions& options = {});
 
-// Applies every operation or none. kInvalid names the operation that cannot be applied. `patch` must come from ParsePatch (or be null: no
+// Applies every operation or none. What `document` shares with another (core/json/share.h) is still shared afterwards where it has not moved. kInvalid names the operation that cannot be applied. `patch` must come from ParsePatch (or be null: no
 // operation). Beyond the RFC: "replace" of an absent member adds it; "test" of an absent member against null holds; an absent "value" is null;
 // a negative index counts from the end.
 Result<Value> ApplyPatch(Value document, const Value& patch, const PatchOptions& options = {});

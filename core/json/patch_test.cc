@@ -126,6 +126,30 @@ TEST_CASE("pointers resolve as RFC 6901 says") {
   CHECK_FALSE(ParsePointer("foo"));
 }
 
+TEST_CASE("a merge patch of very many members does what one of few does") {
+  Value target = Value::Object(), patch = Value::Object(), expected = Value::Object();
+  for (int i = 0; i < 3000; ++i) target.MutableMembers().push_back({std::to_string(i), Value(i)});
+  for (int i = 0; i < 3000; ++i) {
+    if (i % 3 == 0) patch.MutableMembers().push_back({std::to_string(i), Value()});
+    if (i % 3 == 1) patch.MutableMembers().push_back({std::to_string(i), Parse(R"({"n":1,"gone":null})").value()});
+    if (i % 3 == 1) expected.MutableMembers().push_back({std::to_string(i), Parse(R"({"n":1})").value()});
+    if (i % 3 == 2) expected.MutableMembers().push_back({std::to_string(i), Value(i)});
+  }
+  patch.MutableMembers().push_back({"new", Value("v")});
+  patch.MutableMembers().push_back({"absent", Value()});
+  expected.MutableMembers().push_back({"new", Value("v")});
+  CHECK(MergePatch(std::move(target), patch).Dump() == expected.Dump());
+}
+
+TEST_CASE("large objects are equal whatever the order of their members is") {
+  Value a = Value::Object(), b = Value::Object();
+  for (int i = 0; i < 300; ++i) a.MutableMembers().push_back({std::to_string(i), Value(i)});
+  for (int i = 299; i >= 0; --i) b.MutableMembers().push_back({std::to_string(i), Value(i)});
+  CHECK(a == b);
+  b.Set("7") = 8;
+  CHECK_FALSE(a == b);
+}
+
 TEST_CASE("the scanner finds members and their offsets without a document") {
   const std::string_view text = R"( {"kind":"Pod" , "metadata" : {"name":"a\"b","labels":{"x":"}"},"resourceVersion":"12"},"items":[1,{"a":[]},"z"],"\u0065sc":true})";
   const auto rv = FindRaw(text, {"metadata", "resourceVersion"});

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/json/layout.h"
+#include "core/json/plain_run.h"
 #include "core/json/utf8.h"
 #include "core/json/value.h"
 
@@ -43,6 +45,7 @@ void AppendInt(std::string& out, auto n) {
 struct Writer {
   std::string& out;
   const DumpOptions& options;
+  bool as_written = false;
 
   void Break(int level) {
     if (options.indent <= 0) return;
@@ -50,7 +53,15 @@ struct Writer {
     out.append(static_cast<std::size_t>(level * options.indent), ' ');
   }
 
-  void Object(std::span<const Member> members, int level) {
+  bool Spaced(const Value& v) const { return as_written && HasNote(v); }
+
+  void Double(const Value& v) {
+    const std::size_t start = out.size();
+    AppendNumber(out, v.Double());
+    if (as_written && HasNote(v) && out.find_first_of(".e", start) == out.npos) out += ".0";
+  }
+
+  void Object(std::span<const Member> members, int level, bool spaced) {
     if (members.empty()) {
       out += "{}";
       return;
@@ -63,25 +74,25 @@ struct Writer {
     }
     for (std::size_t i = 0; i < members.size(); ++i) {
       const Member& m = options.sort_keys ? *sorted[i] : members[i];
-      if (i > 0) out += ',';
+      if (i > 0) out += spaced ? ", " : ",";
       Break(level + 1);
       AppendQuoted(out, m.key, options.escape_html);
       out += ':';
-      if (options.indent > 0) out += ' ';
+      if (options.indent > 0 || spaced) out += ' ';
       Write(m.value, level + 1);
     }
     Break(level);
     out += '}';
   }
 
-  void Array(std::span<const Value> items, int level) {
+  void Array(std::span<const Value> items, int level, bool spaced) {
     if (items.empty()) {
       out += "[]";
       return;
     }
     out += '[';
     for (std::size_t i = 0; i < items.size(); ++i) {
-      if (i > 0) out += ',';
+      if (i > 0) out += spaced ? ", " : ",";
       Break(level + 1);
       Write(items[i], level + 1);
     }
@@ -96,11 +107,11 @@ struct Writer {
       case Value::Kind::kInt: AppendInt(out, v.Int()); break;
       case Value::Kind::kDouble:
         if (v.is_uint()) AppendInt(out, v.Uint());
-        else AppendNumber(out, v.Double());
+        else Double(v);
         break;
       case Value::Kind::kString: AppendQuoted(out, v.Str(), options.escape_html); break;
-      case Value::Kind::kArray: Array(v.Items(), level); break;
-      case Value::Kind::kObject: Object(v.Members(), level); break;
+      case Value::Kind::kArray: Array(v.Items(), level, Spaced(v)); break;
+      case Value::Kind::kObject: Object(v.Members(), level, Spaced(v)); break;
     }
   }
 };
@@ -112,6 +123,8 @@ void AppendQuoted(std::string& out, std::string_view text, bool escape_html) {
   std::size_t start = 0;
   const auto flush = [&](std::size_t end) { out.append(text, start, end - start); };
   for (std::size_t i = 0; i < text.size();) {
+    if (!escape_html) i = static_cast<std::size_t>(SkipPlain(text.data() + i, text.data() + text.size()) - text.data());
+    if (i == text.size()) break;
     const auto c = static_cast<unsigned char>(text[i]);
     const std::uint8_t kind = kClass[c];
     if (kind == 0 || (kind == 2 && !escape_html)) {
@@ -179,5 +192,16 @@ void AppendNumber(std::string& out, double v) {
 
 void Value::DumpTo(std::string& out) const { DumpTo(out, DumpOptions{}); }
 void Value::DumpTo(std::string& out, const DumpOptions& options) const { Writer{out, options}.Write(*this, 0); }
+
+void DumpAsWritten(const Value& value, std::string& out) {
+  const DumpOptions options;
+  Writer{out, options, true}.Write(value, 0);
+}
+
+std::string DumpAsWritten(const Value& value) {
+  std::string out;
+  DumpAsWritten(value, out);
+  return out;
+}
 
 }  // namespace skerry::json

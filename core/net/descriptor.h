@@ -24,16 +24,19 @@ class Descriptor : public std::enable_shared_from_this<Descriptor> {
 
   int fd() { return descriptor_.native_handle(); }
   bool is_socket() const { return is_socket_; }
+  bool is_aborted() const { return aborted_; }
   Result<void> Check(Direction direction) const;      // kCancelled or kTimeout when an operation may not go on
   Task<Result<void>> Wait(Direction direction);       // until the descriptor may be ready: try again then
-  Task<void> Breathe();                               // lets others run after many operations that did not wait
+  Task<void> Breathe(unsigned operations = 1);        // lets others run after many operations that did not wait
   void SetDeadline(Direction direction, TimePoint deadline);
   void Abort() noexcept;                              // any thread
   void Close() noexcept;
 
   // As recv and send; EAGAIN is -1 with errno.
   ssize_t ReadSome(void* into, std::size_t size);
-  ssize_t WriteSome(const void* from, std::size_t size);
+  // kMore: another write follows at once, so that the kernel may wait to fill its segments.
+  enum class Follow : std::uint8_t { kNothing, kMore };
+  ssize_t WriteSome(const void* from, std::size_t size, Follow follow = Follow::kNothing);
   bool Quiet();
 
  private:
@@ -61,7 +64,8 @@ class FdStream final : public Stream {
   }
   Task<Result<std::size_t>> Read(std::span<std::byte> into) override;
   Task<Result<void>> Write(std::string_view bytes) override;
-  Task<Result<void>> WriteFile(int file, std::int64_t offset, std::int64_t length) override;
+  std::size_t WriteAtOnce(std::string_view bytes) override;
+  Task<Result<std::int64_t>> WriteFile(int file, std::int64_t offset, std::int64_t length) override;
   Task<Result<void>> CloseWrite() override;
   void ReadExpiresAt(TimePoint deadline) override { descriptor_->SetDeadline(Descriptor::Direction::kRead, deadline); }
   void WriteExpiresAt(TimePoint deadline) override { descriptor_->SetDeadline(Descriptor::Direction::kWrite, deadline); }

@@ -184,6 +184,42 @@ TEST_CASE("dialing reports refused connections, unknown hosts and bad addresses"
   CHECK(std::string(in_use.error().message()).contains("in use"));
 }
 
+TEST_CASE("an event is handled on its shard while its waiter sleeps, until that has to wake", "[net]") {
+  Shards shards(1);
+  struct Waiter {
+    static Task<void> Run(std::shared_ptr<Event> event, std::atomic<int>* handled, int enough, std::atomic<bool>* woken) {
+      while (*handled < enough) {
+        event->Meanwhile([handled, enough] { return ++*handled < enough; });
+        co_await event->Wait();   // at once, when it was notified before
+        event->Meanwhile(nullptr);
+      }
+      co_await event->Wait();   // a notification with nobody to handle it wakes as ever
+      *woken = true;
+    }
+  };
+  constexpr int kEvents = 100, kEnough = 3;
+  std::vector<std::shared_ptr<Event>> events;
+  std::vector<std::atomic<int>> handled(kEvents);
+  std::vector<std::atomic<bool>> woken(kEvents);
+  TaskGroup tasks;
+  for (std::size_t i = 0; i < kEvents; ++i) {
+    events.push_back(Event::Create(shards.at(0).executor()));
+    tasks.Spawn(shards.at(0), Waiter::Run(events[i], &handled[i], kEnough, &woken[i]));
+  }
+  for (bool all = false; !all;) {
+    all = true;
+    for (std::size_t i = 0; i < kEvents; ++i) {
+      events[i]->Notify();
+      all = all && woken[i];
+    }
+    std::this_thread::yield();
+  }
+  tasks.Join();
+  bool exact = true;
+  for (const auto& n : handled) exact = exact && n == kEnough;
+  CHECK(exact);
+}
+
 TEST_CASE("a mailbox delivers across threads in order, refuses when full and ends after Close", "[net]") {
   Shards shards(1);
   Mailbox<int> box(shards.at(0).executor(), 1000);

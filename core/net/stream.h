@@ -35,6 +35,8 @@ class Stream {
   virtual ~Stream() = default;
   virtual Task<Result<std::size_t>> Read(std::span<std::byte> into) = 0;   // 0 = orderly end
   virtual Task<Result<void>> Write(std::string_view bytes) = 0;            // all or error; bytes stay valid until it returns
+  // What can be written without waiting; how much that was. The rest goes to Write, next and unchanged. Not while a Write runs.
+  virtual std::size_t WriteAtOnce(std::string_view) { return 0; }
   virtual Task<Result<void>> CloseWrite() = 0;                             // half-close where the transport has one (TLS: close_notify)
 
   // Deadlines hold for the running and the following operations of a direction, which then answer kTimeout; max() = none.
@@ -46,8 +48,9 @@ class Stream {
   // Any thread. Running and later operations fail with kCancelled, and the peer sees the connection end (not orderly, with TLS).
   virtual void Abort() noexcept = 0;
 
-  // Writes `length` bytes of the file from `offset` (sendfile where the transport can). kCorruption: the file is shorter.
-  virtual Task<Result<void>> WriteFile(int file, std::int64_t offset, std::int64_t length);
+  // Writes of the file's `length` bytes from `offset` what the peer takes without a second wait (sendfile where the transport can), and says
+  // how many: at least one. kCorruption: the file ends there.
+  virtual Task<Result<std::int64_t>> WriteFile(int file, std::int64_t offset, std::int64_t length);
   virtual const ConnectionInfo& info() const;
   // The next Read will have to wait: it need not look first. A hint; wrong ones cost nothing but time.
   virtual void ExpectSilence() {}

@@ -139,7 +139,7 @@ class PrefixStream final : public Stream {
     return Ready(n);
   }
   Task<Result<void>> Write(std::string_view bytes) override { return stream_->Write(bytes); }
-  Task<Result<void>> WriteFile(int file, std::int64_t offset, std::int64_t length) override { return stream_->WriteFile(file, offset, length); }
+  Task<Result<std::int64_t>> WriteFile(int file, std::int64_t offset, std::int64_t length) override { return stream_->WriteFile(file, offset, length); }
   Task<Result<void>> CloseWrite() override { return stream_->CloseWrite(); }
   void ReadExpiresAt(TimePoint deadline) override { stream_->ReadExpiresAt(deadline); }
   void WriteExpiresAt(TimePoint deadline) override { stream_->WriteExpiresAt(deadline); }
@@ -194,20 +194,15 @@ Task<void> CopyOneWay(RelayState* state, Stream* from, Stream* to) {
 
 }  // namespace
 
-Task<Result<void>> Stream::WriteFile(int file, std::int64_t offset, std::int64_t length) {
-  std::vector<char> buffer(static_cast<std::size_t>(std::min<std::int64_t>(length, 64 << 10)));
-  while (length > 0) {
-    const auto want = static_cast<std::size_t>(std::min<std::int64_t>(length, static_cast<std::int64_t>(buffer.size())));
-    const ssize_t n = ::pread(file, buffer.data(), want, offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) co_return std::unexpected(ErrnoError(errno, "read"));
-    if (n == 0) co_return Fail(Code::kCorruption, "the file is shorter than announced");
-    const std::string_view bytes(buffer.data(), static_cast<std::size_t>(n));
-    CO_TRY_VOID(co_await Write(bytes));
-    offset += n;
-    length -= n;
-  }
-  co_return Result<void>();
+Task<Result<std::int64_t>> Stream::WriteFile(int file, std::int64_t offset, std::int64_t length) {
+  std::vector<char> buffer(static_cast<std::size_t>(std::min<std::int64_t>(length, 256 << 10)));
+  ssize_t n = ::pread(file, buffer.data(), buffer.size(), offset);
+  while (n < 0 && errno == EINTR) n = ::pread(file, buffer.data(), buffer.size(), offset);
+  if (n < 0) co_return std::unexpected(ErrnoError(errno, "read"));
+  if (n == 0) co_return Fail(Code::kCorruption, "the file is shorter than announced");
+  const std::string_view bytes(buffer.data(), static_cast<std::size_t>(n));
+  CO_TRY_VOID(co_await Write(bytes));
+  co_return static_cast<std::int64_t>(n);
 }
 
 const ConnectionInfo& Stream::info() const {

@@ -19,12 +19,14 @@ struct Wire {
   std::string prefix;        // bytes read before TLS took over
   std::size_t prefix_taken = 0;
   bool ended = false;
+  bool drained = false;      // the last read took all that had arrived
+  bool more = false;         // the record to be written is not the last one
 };
 
 int BioWrite(BIO* bio, const char* bytes, int size) {
   auto* wire = static_cast<Wire*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  const ssize_t n = wire->descriptor->WriteSome(bytes, static_cast<std::size_t>(size));
+  const ssize_t n = wire->descriptor->WriteSome(bytes, static_cast<std::size_t>(size), wire->more ? Descriptor::Follow::kMore : Descriptor::Follow::kNothing);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_write(bio);
   return static_cast<int>(n);
 }
@@ -41,6 +43,7 @@ int BioRead(BIO* bio, char* into, int size) {
   const ssize_t n = wire->descriptor->ReadSome(into, static_cast<std::size_t>(size));
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) BIO_set_retry_read(bio);
   if (n == 0) wire->ended = true;
+  wire->drained = n > 0 && n < size;
   return static_cast<int>(n);
 }
 
@@ -102,6 +105,7 @@ class TlsStream final : public Stream {
   Task<Result<std::size_t>> Read(std::span<std::byte> into) override {
     if (auto allowed = wire_.descriptor->Check(Direction::kRead); !allowed) co_return std::unexpected(std::move(allowed).error());
     if (into.empty()) co_return std::size_t{0};
+    if (std::exchange(wire_.drained, false) && SSL_has_pending(ssl_.get()) == 0) CO_TRY_VOID(co_await wire_.descriptor->Wait(Direction::kRead));
     for (;;) {
       ERR_clear_error();
       std::size_t n = 0;
@@ -127,6 +131,7 @@ class TlsStream final : public Stream {
     while (!bytes.empty()) {
       ERR_clear_error();
       std::size_t n = 0;
+      wire_.more = bytes.size() > SSL3_RT_MAX_PLAIN_LENGTH;   // a write is one record
       const int r = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &n);
       if (r == 1) {
         bytes.remove_prefix(n);
@@ -142,6 +147,23 @@ class TlsStream final : public Stream {
     }
     co_await wire_.descriptor->Breathe();
     co_return Result<void>();
+  }
+
+  std::size_t WriteAtOnce(std::string_view bytes) override {
+    std::size_t all = 0;
+    while (healthy_ && !closed_ && !wire_.descriptor->is_aborted() && all < bytes.size()) {
+      ERR_clear_error();
+      std::size_t n = 0;
+      wire_.more = bytes.size() - all > SSL3_RT_MAX_PLAIN_LENGTH;
+      const int r = SSL_write_ex(ssl_.get(), bytes.data() + all, bytes.size() - all, &n);
+      if (r != 1) {
+        const int reason = SSL_get_error(ssl_.get(), r);
+        healthy_ = reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;   // if not, Write finds out
+        break;
+      }
+      all += n;
+    }
+    return all;
   }
 
   Task<Result<void>> CloseWrite() override {

@@ -119,6 +119,13 @@ Result<> WithdrawFromDockerUser() {
   return text.empty() ? Result<>{} : netlink::LoadRuleset(text);
 }
 
+// Without it a host that has no default route finds service addresses unreachable before any rule is asked.
+Result<> RouteServices(const RulesOptions& rules, std::optional<Ipv4> source) {
+  if (!rules.services) return {};
+  TRY(Route route, Route::Open());
+  return route.ReplaceRoute({*rules.services, kLoopback, std::nullopt, source});
+}
+
 Result<> SetUpHost(const PodNetworkOptions& o) {
   TRY_VOID(MakeDirectories(o.state_directory));
   TRY(const std::string forward, netlink::ReadSysctl("net/ipv4/ip_forward"));
@@ -127,11 +134,7 @@ Result<> SetUpHost(const PodNetworkOptions& o) {
     TRY_VOID(WriteFileDurably(BeforeFile(o), Cat("net/ipv4/ip_forward ", forward, '\n')));
     TRY_VOID(netlink::WriteSysctl("net/ipv4/ip_forward", "1"));
   }
-  if (o.rules.services) {
-    // Without it a host that has no default route finds service addresses unreachable before any rule is asked.
-    TRY(Route route, Route::Open());
-    TRY_VOID(route.ReplaceRoute({*o.rules.services, kLoopback, std::nullopt, o.node_address}));
-  }
+  TRY_VOID(RouteServices(o.rules, o.node_address));
   return AcceptInDockerUser(o.rules);
 }
 
@@ -140,7 +143,16 @@ Result<> SetUpHost(const PodNetworkOptions& o) {
 class PodNetwork::State {
  public:
   State(PodNetworkOptions o, AddressPool pool, std::unique_ptr<ServiceTable> table)
-      : options(std::move(o)), services(std::move(table)), pool_(std::move(pool)) {}
+      : options(std::move(o)), services(std::move(table)), pool_(std::move(pool)), source_(options.node_address) {}
+
+  std::optional<Ipv4> Source() {
+    auto source = source_.Lock();
+    return *source;
+  }
+  void SetSource(Ipv4 address) {
+    auto source = source_.Lock();
+    *source = address;
+  }
 
   Result<Lease> Acquire(const std::string& sandbox, const std::vector<HostPort>& host_ports) {
     auto pool = pool_.Lock();
@@ -166,6 +178,7 @@ class PodNetwork::State {
 
  private:
   Guarded<AddressPool> pool_;
+  Guarded<std::optional<Ipv4>> source_;
 };
 
 PodNetwork::PodNetwork(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -203,9 +216,20 @@ Result<PodAddress> PodNetwork::Attach(const std::string& sandbox, const std::str
     SKERRY_FAULT("podnet.attach.after_link");
   }
   TRY_VOID(netlink::InNetns(netns.get(), [&] { return SetUpPodSide(lease.address); }));
-  TRY_VOID(SetUpHostSide(link, lease.address, o.node_address));
+  TRY_VOID(SetUpHostSide(link, lease.address, state_->Source()));
   if (!lease.host_ports.empty()) TRY_VOID(state_->services->Change(kHostPortScope, HostPortServices(sandbox, lease), {}));
   return PodAddress{sandbox, lease.address, link};
+}
+
+Result<> PodNetwork::MoveTo(Ipv4 node_address) {
+  state_->SetSource(node_address);   // first: an Attach at the same time either sees it or has its lease in the list below
+  const RulesOptions& rules = state_->options.rules;
+  Result<> out = RouteServices(rules, node_address);
+  for (const auto& [sandbox, lease] : state_->Leases()) {
+    auto done = SetUpHostSide(LinkName(rules.link_prefix, lease.address), lease.address, node_address);
+    if (!done && done.error().code() != Code::kNotFound && out) out = std::move(done);   // without a link it is being attached
+  }
+  return out;
 }
 
 Result<> PodNetwork::Detach(const std::string& sandbox) {

@@ -48,6 +48,8 @@ class PodNetwork {
 
   // An address of our own inside the service range (cluster DNS) that sockets of the host can bind. Removed by Uninstall.
   Result<> AddLocalAddress(netlink::Ipv4 address);
+  // The host has another address from now on. The kernel dropped the routes whose preferred source the old one was: they are made again.
+  Result<> MoveTo(netlink::Ipv4 node_address);
   // Docker makes its chains whenever it starts and may drop what is forwarded: call when it might have. Idempotent.
   Result<> AcceptForwarding();
 

@@ -26,7 +26,7 @@ TEST_CASE("a directory watch names the files that appear and falls silent when i
   REQUIRE(WriteFileDurably(std::string(directory) + "/one", "1"));
   {
     auto locked = seen.Lock();
-    REQUIRE(locked.WaitUntil(changed, std::chrono::steady_clock::now() + std::chrono::seconds(10), [&] { return std::count(locked->begin(), locked->end(), "one") >= 1; }));
+    REQUIRE(locked.WaitUntil(changed, std::chrono::steady_clock::now() + std::chrono::seconds(60), [&] { return std::count(locked->begin(), locked->end(), "one") >= 1; }));
   }
   watch->reset();
   REQUIRE(WriteFileDurably(std::string(directory) + "/two", "2"));
@@ -39,7 +39,7 @@ TEST_CASE("a directory watch names the files that appear and falls silent when i
   REQUIRE(again);
   REQUIRE(WriteFileDurably(std::string(directory) + "/three", "3"));
   auto locked = seen.Lock();
-  REQUIRE(locked.WaitUntil(changed, std::chrono::steady_clock::now() + std::chrono::seconds(10), [&] { return std::count(locked->begin(), locked->end(), "again three") >= 1; }));
+  REQUIRE(locked.WaitUntil(changed, std::chrono::steady_clock::now() + std::chrono::seconds(60), [&] { return std::count(locked->begin(), locked->end(), "again three") >= 1; }));
   CHECK(std::count(locked->begin(), locked->end(), "two") == 0);
   CHECK(std::count(locked->begin(), locked->end(), "three") == 0);
   for (const char* name : {"one", "two", "three"}) ::unlink((std::string(directory) + "/" + name).c_str());

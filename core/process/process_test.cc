@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,24 @@ struct ScratchDir {
   char buffer[32] = "/tmp/skerry-proc-XXXXXX";
   std::string path;
 };
+
+// A v2 tree at `root`, whatever else this machine has.
+Result<Cgroups> UnifiedAt(const ScratchDir& dir, const std::string& root) {
+  std::ofstream(dir.path + "/mountinfo") << "1 2 0:1 / " << root << " rw - cgroup2 cgroup2 rw\n";
+  return Cgroups::Detect(dir.path + "/mountinfo");
+}
+
+// The machine's one v2 tree, whichever mode it booted in.
+struct UnifiedMount {
+  explicit UnifiedMount(std::string at) : path(std::move(at)) {
+    REQUIRE(MakeDirectories(path, 0755));
+    REQUIRE(::mount("none", path.c_str(), "cgroup2", 0, nullptr) == 0);
+  }
+  ~UnifiedMount() { ::umount2(path.c_str(), MNT_DETACH); }
+  const std::string path;
+};
+
+std::string Content(const std::string& path) { return std::string(Trim(ReadFile(path, 4096).value_or("absent"))); }
 
 }  // namespace
 
@@ -98,6 +117,88 @@ TEST_CASE("a cgroup limits, measures and is removed with its processes", "[root]
   CHECK(child->Wait(Within(20)).value() == 137);
   CHECK(cgroups.Read(path).error().code() == Code::kNotFound);
   REQUIRE(cgroups.Remove(Within(30), top));
+}
+
+TEST_CASE("limits and figures of a v2 tree are those of its own files") {
+  const ScratchDir dir;
+  const std::string group = dir.path + "/p";
+  const auto fresh = [&] {
+    REQUIRE(MakeDirectories(group, 0755));
+    for (const char* file : {"cpu.weight", "cpu.max", "memory.max", "memory.low", "pids.max", "cpuset.cpus", "cpuset.mems"}) std::ofstream(group + "/" + file).flush();
+  };
+  const Cgroups cgroups = UnifiedAt(dir, dir.path).value();
+  fresh();
+  REQUIRE(cgroups.Apply("/p", {.cpu_shares = 512, .cpu_quota_us = 50'000, .memory_bytes = 64 << 20, .memory_low_bytes = 4096, .pids = 10, .cpuset_cpus = "0-1", .cpuset_mems = "0"}));
+  CHECK(Content(group + "/cpu.weight") == "20");
+  CHECK(Content(group + "/cpu.max") == "50000 100000");
+  CHECK(Content(group + "/memory.max") == "67108864");
+  CHECK(Content(group + "/memory.low") == "4096");
+  CHECK(Content(group + "/pids.max") == "10");
+  CHECK(Content(group + "/cpuset.cpus") == "0-1");
+  CHECK(Content(group + "/cpuset.mems") == "0");
+  fresh();
+  REQUIRE(cgroups.Apply("/p", {.cpu_shares = 1, .cpu_quota_us = -1, .memory_bytes = -1, .pids = -1}));
+  CHECK(Content(group + "/cpu.weight") == "1");
+  CHECK(Content(group + "/cpu.max") == "max 100000");
+  CHECK(Content(group + "/memory.max") == "max");
+  CHECK(Content(group + "/pids.max") == "max");
+  CHECK(Content(group + "/memory.low").empty());   // left alone
+
+  std::ofstream(group + "/cgroup.procs").flush();
+  std::ofstream(group + "/cpu.stat") << "usage_usec 7000\nuser_usec 5000\nthrottled_usec 30\n";
+  std::ofstream(group + "/memory.stat") << "anon 4096\nfile 8192\ninactive_file 6000\npgfault 9\npgmajfault 2\n";
+  std::ofstream(group + "/memory.current") << "20000\n";
+  std::ofstream(group + "/memory.events") << "low 0\noom 4\noom_kill 3\n";
+  std::ofstream(group + "/pids.current") << "5\n";
+  const auto usage = cgroups.Read("/p").value();
+  CHECK(usage.cpu_ns == 7'000'000);
+  CHECK(usage.throttled_ns == 30'000);
+  CHECK(usage.memory_bytes == 20'000);
+  CHECK(usage.memory_working_set_bytes == 14'000);
+  CHECK(usage.memory_rss_bytes == 4096);
+  CHECK(usage.memory_limit_bytes == 0);
+  CHECK(usage.page_faults == 9);
+  CHECK(usage.major_page_faults == 2);
+  CHECK(usage.oom_kills == 3);
+  CHECK(usage.pids == 5);
+}
+
+TEST_CASE("in the kernel's v2 tree groups are made below a root that held processes, measured, and removed with what runs in them", "[root]") {
+  if (::geteuid() != 0) return;
+  const ScratchDir dir;
+  const UnifiedMount tree(dir.path + "/tree");
+  const std::string root = tree.path + "/skerry-test-" + HexToken(4);
+  REQUIRE(MakeDirectories(root, 0755));
+  const Cgroups cgroups = UnifiedAt(dir, root).value();
+  REQUIRE(cgroups.mode() == CgroupMode::kV2);
+
+  auto before = Child::Spawn({.argv = {"/bin/sleep", "600"}, .cgroup_procs = {root + "/cgroup.procs"}}).value();
+  REQUIRE(cgroups.PrepareRoot());
+  CHECK(cgroups.Processes("/init").value() == std::vector<int>{before->pid()});
+  for (int i = 0; i < 2; ++i) REQUIRE(cgroups.Create("/a/b"));
+  REQUIRE(cgroups.Apply("/a/b", {.cpu_shares = 512, .cpu_quota_us = 50'000, .memory_bytes = 64 << 20, .pids = 10}));
+  // What the kernel gives this tree reaches the group: all of it on a v2 machine, perhaps none where v1 has the controllers.
+  const std::string given = Content(root + "/cgroup.controllers"), reached = Content(root + "/a/b/cgroup.controllers");
+  for (const std::string_view controller : Split(std::string_view(given), ' ')) {
+    if (controller == "cpu" || controller == "memory" || controller == "pids") CHECK(reached.find(controller) != reached.npos);
+  }
+  if (reached.find("pids") != reached.npos) CHECK(Content(root + "/a/b/pids.max") == "10");
+  if (reached.find("memory") != reached.npos) CHECK(Content(root + "/a/b/memory.max") == "67108864");
+  if (reached.find("cpu ") != reached.npos) CHECK(Content(root + "/a/b/cpu.max") == "50000 100000");
+
+  auto busy = Child::Spawn({.argv = {"/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=1M", "count=300", "status=none"}, .cgroup_procs = cgroups.ProcsFiles("/a/b")}).value();
+  CHECK(busy->Wait(Within(60)).value() == 0);
+  CHECK(cgroups.Read("/a/b").value().cpu_ns > 0);
+  auto child = Child::Spawn({.argv = {"/bin/sleep", "600"}, .cgroup_procs = cgroups.ProcsFiles("/a/b")}).value();
+  CHECK(cgroups.Processes("/a").value() == std::vector<int>{child->pid()});
+  CHECK(cgroups.Children("/").value() == std::vector<std::string>{"a", "init"});
+  cgroups.RemoveEmpty("/a");
+  CHECK(cgroups.Processes("/a").value() == std::vector<int>{child->pid()});   // it is not empty
+  for (const char* path : {"/a", "/init"}) REQUIRE(cgroups.Remove(Within(30), path));
+  CHECK(child->Wait(Within(20)).value() == 137);
+  CHECK(before->Wait(Within(20)).value() == 137);
+  CHECK(cgroups.Read("/a/b").error().code() == Code::kNotFound);
+  CHECK(::rmdir(root.c_str()) == 0);
 }
 
 TEST_CASE("namespaces stay pinned without a process and give their sysctls and names to who joins", "[root]") {

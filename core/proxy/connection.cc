@@ -227,6 +227,7 @@ bool Connection::PickBackend(int attempt) {
 
 net::Task<Connection::Outcome> Connection::Forward() {
   route_->requests->Add();
+  if (route_->counter) route_->counter->Add();
   const bool idempotent = IsIdempotent();
   const auto body = in_.view().substr(request_.size);
   const auto here = body.substr(0, request_body_.Take(body));

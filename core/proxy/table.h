@@ -42,16 +42,20 @@ struct Route {
   std::string name;                                         // for metrics: "route/<namespace>/<name>"
   std::string cookie;                                       // not empty: a client stays with its backend by a cookie of this name
   telemetry::Counter* requests = nullptr;                   // by name; filled in by Table
+  std::shared_ptr<telemetry::Counter> counter;              // of whoever made the route; null: not counted for him
 };
 
 struct Backend {
   std::string address;       // "10.42.0.5:8080"
-  auto operator<=>(const Backend&) const = default;
+  std::shared_ptr<telemetry::Counter> counter;        // requests handed to it (one that is tried again counts again); may be null
+  auto operator<=>(const Backend& o) const { return address <=> o.address; }
+  bool operator==(const Backend& o) const { return address == o.address; }
 };
 struct Pool {
   std::vector<Backend> backends;
   std::shared_ptr<const net::TlsClientContext> tls;   // re-encrypt; null: plain
   std::string server_name;                            // that the backend's certificate must carry
+  std::shared_ptr<telemetry::Counter> counter;        // requests handed to any of them; may be null
 };
 
 // An immutable set of routes, indexed. Of two routes with one host and path the first given wins.

@@ -75,6 +75,9 @@ void Upstreams::Fill(const PoolState& state, const Backend& backend, Target& out
   out.key = Key(state.pool, backend.address);
   out.tls = state.pool.tls;
   out.server_name = state.pool.server_name;
+  for (const auto* counter : {&state.pool.counter, &backend.counter}) {
+    if (*counter) (*counter)->Add();
+  }
 }
 
 bool Upstreams::IsDown(const std::string& address) {

@@ -224,11 +224,37 @@ void JsonPath::Apply(const Step& step, const Value& value, std::vector<const Val
   }
 }
 
+namespace {
+
+// How much one look-up may do, its filters included: "..*..*..*" selects powers of what a document holds.
+constexpr std::size_t kMostWork = 50'000;
+
+class Work {
+ public:
+  Work() { if (nested_++ == 0) done_ = 0; }
+  ~Work() { --nested_; }
+  Work(const Work&) = delete;
+  bool Spend(std::size_t amount) { return (done_ += amount) <= kMostWork; }
+
+ private:
+  static thread_local std::size_t done_;
+  static thread_local int nested_;
+};
+thread_local std::size_t Work::done_ = 0;
+thread_local int Work::nested_ = 0;
+
+}  // namespace
+
 std::vector<const Value*> JsonPath::Find(const Value& document) const {
+  Work work;
   std::vector<const Value*> current{&document};
   for (const auto& step : steps_) {
     std::vector<const Value*> next;
-    for (const Value* value : current) Apply(step, *value, next);
+    for (const Value* value : current) {
+      const std::size_t before = next.size();
+      Apply(step, *value, next);
+      if (!work.Spend(1 + next.size() - before)) return {};
+    }
     current = std::move(next);
   }
   return current;

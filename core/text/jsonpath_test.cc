@@ -40,3 +40,15 @@ TEST_CASE("a malformed path is refused", "[text]") {
     CHECK(Selected(path, "{}") == "bad");
   }
 }
+
+TEST_CASE("a JSONPath that looks everywhere again and again selects nothing in the end", "[text]") {
+  std::string nested(60, '[');
+  nested += "1,2" + std::string(60, ']');
+  Value document;
+  REQUIRE(Value::Parse(nested, &document, nullptr));
+  std::string path = "$";
+  for (int i = 0; i < 30; ++i) path += "..*";
+  CHECK(text::JsonPath::Parse(path)->Find(document).empty());
+  CHECK(text::JsonPath::Parse("$..*")->Find(document).size() == 61);
+  CHECK(text::JsonPath::Parse("$..*..*")->Find(document).size() > 1000);
+}

@@ -39,7 +39,7 @@ struct AdmissionRequest {
   std::string_view version, subresource;
   std::string_view ns, name;             // name may be empty on create
   Operation operation;
-  json::Value* object = nullptr;         // null on delete
+  json::Value* object = nullptr;         // null on delete; the options of a connection
   const json::Value* old = nullptr;      // null on create
   const json::Value* options = nullptr;  // CreateOptions, … ; may be null
   const User& user;
@@ -53,6 +53,7 @@ class AdmissionPlugin {
  public:
   virtual ~AdmissionPlugin() = default;
   virtual std::string_view name() const = 0;
+  virtual bool Handles(Operation operation) const { return operation != Operation::kConnect; }   // few plugins mean connections
   virtual Result<> Mutate(const Ctx&, AdmissionRequest&, const AdmissionWorld&) const { return {}; }
   virtual Result<> Validate(const Ctx&, AdmissionRequest&, const AdmissionWorld&) const { return {}; }
 };

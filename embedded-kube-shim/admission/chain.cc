@@ -8,12 +8,16 @@
 namespace skerry::kube {
 
 Result<> AdmissionChain::Mutate(const Ctx& ctx, AdmissionRequest& request, const AdmissionWorld& world) const {
-  for (const auto& plugin : plugins_) TRY_VOID(plugin->Mutate(ctx, request, world));
+  for (const auto& plugin : plugins_) {
+    if (plugin->Handles(request.operation)) TRY_VOID(plugin->Mutate(ctx, request, world));
+  }
   return {};
 }
 
 Result<> AdmissionChain::Validate(const Ctx& ctx, AdmissionRequest& request, const AdmissionWorld& world) const {
-  for (const auto& plugin : plugins_) TRY_VOID(plugin->Validate(ctx, request, world));
+  for (const auto& plugin : plugins_) {
+    if (plugin->Handles(request.operation)) TRY_VOID(plugin->Validate(ctx, request, world));
+  }
   return {};
 }
 

@@ -216,6 +216,7 @@ class OwnerReferences final : public AdmissionPlugin {
 class AlwaysDeny final : public AdmissionPlugin {
  public:
   std::string_view name() const override { return "AlwaysDeny"; }
+  bool Handles(Operation) const override { return true; }
   Result<> Validate(const Ctx&, AdmissionRequest& request, const AdmissionWorld&) const override { return std::unexpected(Refuse(request, "admission control is denying all modifications")); }
 };
 

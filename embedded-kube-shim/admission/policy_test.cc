@@ -6,11 +6,12 @@
 #include "embedded-kube-shim/admission/policy_store.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
+#include "tests/support/json.h"
 
 namespace skerry::kube {
 namespace {
+using skerry::testing::Json;
 
-json::Value Json(std::string_view text) { return std::move(*json::Parse(text)); }
 using Shared = std::shared_ptr<const json::Value>;
 
 // Holds what tests put into it; everybody may read configmaps and nothing else.

@@ -1,5 +1,6 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/admission/admission.h"
+#include "embedded-kube-shim/admission/resource_names.h"
 #include "embedded-kube-shim/admission/tolerations.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/apis/pod_resources.h"
@@ -54,6 +55,8 @@ class RuntimeClass final : public AdmissionPlugin {
   static Result<std::shared_ptr<const json::Value>> ClassOf(const AdmissionRequest& request, const AdmissionWorld& world) {
     const auto* wanted = request.object->At({"spec"}).Find("runtimeClassName");
     if (!wanted || !wanted->is_string()) return std::shared_ptr<const json::Value>();
+    if (wanted->Str().empty()) return std::unexpected(PlainInternalError("resource name may not be empty"));
+    if (auto why = UnaskableName(wanted->Str()); !why.empty()) return std::unexpected(PlainInternalError(std::move(why)));
     auto found = world.Lookup("node.k8s.io", "runtimeclasses", "", wanted->Str());
     if (!found) return std::unexpected(Refuse(request, Cat("pod rejected: RuntimeClass ", Quote(wanted->Str()), " not found")));
     return found;

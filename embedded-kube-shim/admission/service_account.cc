@@ -3,6 +3,7 @@
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/admission/admission.h"
+#include "embedded-kube-shim/admission/resource_names.h"
 #include "embedded-kube-shim/api/status.h"
 
 // Pods run as a service account and find its token, the cluster's root certificate and their namespace mounted.
@@ -103,6 +104,7 @@ class ServiceAccountAdmission final : public AdmissionPlugin {
 
   static Result<std::shared_ptr<const json::Value>> AccountOf(const AdmissionRequest& request, const AdmissionWorld& world) {
     const auto name = request.object->At({"spec", "serviceAccountName"}).Str();
+    if (const auto why = UnaskableName(name); !why.empty()) return std::unexpected(Refuse(request, Cat("error looking up service account ", request.ns, "/", name, ": ", why)));
     auto account = world.Lookup("", "serviceaccounts", request.ns, name);
     if (!account) return std::unexpected(Refuse(request, Cat("error looking up service account ", request.ns, "/", name, ": serviceaccount ", Quote(name), " not found")));
     return account;

@@ -25,6 +25,7 @@ std::string MessageOf(const CompiledPolicy::Validation& validation, cel::PolicyR
 class Plugin final : public AdmissionPlugin {
  public:
   std::string_view name() const override { return "ValidatingAdmissionPolicy"; }
+  bool Handles(Operation) const override { return true; }
 
   Result<> Validate(const Ctx&, AdmissionRequest& request, const AdmissionWorld& world) const override {
     std::optional<Error> refusal;

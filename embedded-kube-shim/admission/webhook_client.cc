@@ -25,19 +25,6 @@ bool IsReady(const json::Value& endpoint) {
 
 std::string AddressText(std::string_view address, int port) { return address.find(':') == address.npos ? Cat(address, ":", port) : Cat("[", address, "]:", port); }
 
-// What upstream's transport says of the same failure.
-std::string TransportText(const Error& error, const std::string& address) {
-  switch (error.code()) {
-    case Code::kTimeout:
-    case Code::kCancelled: return "context deadline exceeded";
-    case Code::kUnauthenticated: return "tls: failed to verify certificate: x509: certificate signed by unknown authority";
-    case Code::kUnavailable:
-      if (ToLower(error.message()).find("refused") != std::string::npos || ToLower(error.message()).find("connect") != std::string::npos) return Cat("dial tcp ", address, ": connect: connection refused");
-      return "EOF";
-    default: return std::string(error.message());
-  }
-}
-
 std::string StatusText(int status, std::string_view body) {
   switch (status) {
     case 400: return "the server rejected our request for an unknown reason";
@@ -55,6 +42,18 @@ std::string StatusText(int status, std::string_view body) {
 
 }  // namespace
 
+std::string TransportErrorText(const Error& error, const std::string& address) {
+  switch (error.code()) {
+    case Code::kTimeout:
+    case Code::kCancelled: return "context deadline exceeded";
+    case Code::kUnauthenticated: return "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+    case Code::kUnavailable:
+      if (ToLower(error.message()).find("refused") != std::string::npos || ToLower(error.message()).find("connect") != std::string::npos) return Cat("dial tcp ", address, ": connect: connection refused");
+      return "EOF";
+    default: return std::string(error.message());
+  }
+}
+
 Result<ServiceAddress> ResolveService(const AdmissionWorld& world, std::string_view ns, std::string_view name, int port) {
   const auto service = world.Lookup("", "services", ns, name);
   if (!service) return Fail(Code::kNotFound, Cat("service ", Quote(name), " not found"));
@@ -67,15 +66,17 @@ Result<ServiceAddress> ResolveService(const AdmissionWorld& world, std::string_v
   const auto ports = spec["ports"].Items();
   const auto at = std::find_if(ports.begin(), ports.end(), [&](const json::Value& p) { return p["port"].Int() == port; });
   if (at == ports.end()) return Fail(Code::kNotFound, Cat("no service port ", port, " found for service ", Quote(name)));
+  std::vector<std::string> ready;
   for (const auto& slice : world.List("discovery.k8s.io", "endpointslices", ns)) {
     if (slice->At({"metadata", "labels", "kubernetes.io/service-name"}).Str() != name) continue;
     const int target = PortIn(*slice, (*at)["name"].Str());
     if (target == 0) continue;
-    for (const auto& endpoint : (*slice)["endpoints"].Items()) {
-      if (!IsReady(endpoint) || endpoint["addresses"].size() == 0) continue;
-      out.connect_to = AddressText(endpoint["addresses"].Items()[0].Str(), target);
-      return out;
-    }
+    for (const auto& endpoint : (*slice)["endpoints"].Items())
+      if (IsReady(endpoint) && endpoint["addresses"].size() > 0) ready.push_back(AddressText(endpoint["addresses"].Items()[0].Str(), target));
+  }
+  if (!ready.empty()) {
+    out.connect_to = std::move(ready[world.random().Below(ready.size())]);
+    return out;
   }
   return Fail(Code::kUnavailable, Cat("no endpoints available for service ", Quote(name)));
 }
@@ -112,7 +113,7 @@ Result<json::Value> CallWebhook(const Ctx& ctx, const AdmissionWorld& world, con
   }
   const auto deadline = std::min(ctx.deadline, std::chrono::steady_clock::now() + timeout);
   auto answer = http::Client::Shared().Do(Ctx(ctx.stop, deadline), request);
-  if (!answer) return Fail(Code::kUnavailable, Cat(prefix, "Post ", Quote(request.url), ": ", TransportText(answer.error(), address)));
+  if (!answer) return Fail(Code::kUnavailable, Cat(prefix, "Post ", Quote(request.url), ": ", TransportErrorText(answer.error(), address)));
   if (answer->status < 200 || answer->status > 206) return Fail(Code::kUnavailable, Cat(prefix, StatusText(answer->status, answer->body)));
   auto parsed = json::Parse(answer->body);
   if (!parsed) return Fail(Code::kUnavailable, Cat(prefix, "couldn't get version/kind; json parse error: ", parsed.error().message()));

@@ -30,6 +30,7 @@ struct Hook {
 struct Answer {
   std::string patch;                     // JSON patch text; empty = none
   std::vector<std::string> warnings;
+  std::vector<std::pair<std::string, std::string>> audit;   // annotations, by name
 };
 
 // Why a call did not go well: the webhook refused, or could not be asked.
@@ -102,6 +103,7 @@ class Webhooks final : public AdmissionPlugin {
   enum class Kind : std::uint8_t { kMutating, kValidating };
   explicit Webhooks(Kind kind) : kind_(kind) {}
   std::string_view name() const override { return kind_ == Kind::kMutating ? "MutatingAdmissionWebhook" : "ValidatingAdmissionWebhook"; }
+  bool Handles(Operation) const override { return true; }
 
   Result<> Mutate(const Ctx& ctx, AdmissionRequest& request, const AdmissionWorld& world) const override {
     if (kind_ != Kind::kMutating || IsExempt(request.def)) return {};
@@ -134,7 +136,7 @@ class Webhooks final : public AdmissionPlugin {
       answers[0] = Ask(ctx, hooks[0], request, world);
     }
     for (auto& answer : answers)
-      if (answer) request.warnings.insert(request.warnings.end(), answer->warnings.begin(), answer->warnings.end());
+      if (answer) Note(*answer, request);
     for (auto& answer : answers)
       if (!answer) return std::unexpected(std::move(answer).error());
     return {};
@@ -173,10 +175,15 @@ class Webhooks final : public AdmissionPlugin {
     TRY(const bool called, ShouldCall(hook, request, world));
     if (!called) return {};
     TRY(const auto answer, Ask(ctx, hook, request, world));
-    request.warnings.insert(request.warnings.end(), answer.warnings.begin(), answer.warnings.end());
+    Note(answer, request);
     if (!answer.patch.empty() && request.object) TRY_VOID(ApplyPatch(hook, answer.patch, request, world));
     if (request.object) seen[hook.webhook] = request.object->Dump();
     return {};
+  }
+
+  static void Note(const Answer& answer, AdmissionRequest& request) {
+    request.warnings.insert(request.warnings.end(), answer.warnings.begin(), answer.warnings.end());
+    if (request.audit) request.audit->insert(answer.audit.begin(), answer.audit.end());
   }
 
   static Error Internal(std::string_view why) { return Error(Code::kInternal, Cat("Internal error occurred: ", why)).WithCause({"", "", std::string(why)}); }
@@ -187,6 +194,10 @@ class Webhooks final : public AdmissionPlugin {
     TRY(auto shown, InVersionOf(hook, request, world, *request.object));
     auto patched = json::ApplyPatch(std::move(shown), *patch);
     if (!patched) return std::unexpected(Internal(patched.error().message()));
+    if (request.operation == Operation::kConnect) {
+      *request.object = std::move(*patched);   // options are of no kind that is stored
+      return {};
+    }
     TRY(auto own, world.Convert(request.def, request.def.Kind(request.version).api_version(), std::move(*patched)));
     const auto& version = *request.def.FindVersion(request.version);
     auto decoded = DecodeValue(version.schema, std::move(own));
@@ -267,6 +278,7 @@ class Webhooks final : public AdmissionPlugin {
     if (!response.is_object()) return invalid("webhook response was absent"), answer;
     if (response["uid"].Str() != uid) return invalid(Cat("expected response.uid=", Quote(uid), ", got ", Quote(response["uid"].Str()))), answer;
     for (const Value& warning : response["warnings"].Items()) answer.warnings.emplace_back(warning.Str());
+    for (const auto& [name, value] : response["auditAnnotations"].Members()) answer.audit.emplace_back(Cat(hook.name(), "/", name), value.Str());
     const auto patch = response["patch"].Str(), type = response["patchType"].Str();
     if (!patch.empty() && kind_ == Kind::kValidating) return invalid("validating webhook may not return response.patch"), answer;
     if (!patch.empty() && type.empty()) return invalid("webhook returned response.patch but not response.patchType"), answer;

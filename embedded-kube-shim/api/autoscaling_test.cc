@@ -2,16 +2,12 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/support/json.h"
+
 using namespace skerry;
 using json::Value;
+using skerry::testing::Json;
 
-namespace {
-Value Json(std::string_view text) {
-  Value out;
-  REQUIRE(Value::Parse(text, &out, nullptr));
-  return out;
-}
-}  // namespace
 
 TEST_CASE("an autoscaler of v1 keeps the metrics of its annotation before its CPU target", "[table]") {
   Value object = Json(R"({"metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/metrics":"[{\"type\":\"Resource\",\"resource\":{\"name\":\"memory\",\"targetAverageUtilization\":50}}]"}},)"

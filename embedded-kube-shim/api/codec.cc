@@ -10,6 +10,7 @@
 #include "embedded-kube-shim/api/custom_codec.h"
 #include "embedded-kube-shim/api/decode_value.h"
 #include "embedded-kube-shim/api/protobuf_wire.h"
+#include "embedded-kube-shim/api/raw_json.h"
 #include "embedded-kube-shim/api/status.h"
 
 namespace skerry::kube {
@@ -51,10 +52,10 @@ Result<Value> RequireObject(std::string_view kind, Value document, std::string_v
                                       body));
 }
 
-Result<Value> ParseJson(std::string_view kind, std::string_view body) {
+Result<Value> ParseJson(std::string_view kind, SchemaPtr schema, std::string_view body) {
   json::ParseOptions options;
   options.keep_duplicates = true;
-  auto document = json::Parse(body, options);
+  auto document = HoldsRawJson(schema) ? json::ParseBodyAsWritten(body) : json::Parse(body, options);
   if (!document && document.error().code() == Code::kTooLarge) return document;
   if (!document) return std::unexpected(Unrecognized(kind, Cat("couldn't get version/kind; json parse error: ", document.error().message()), body));
   for (const std::string_view member : {"apiVersion", "kind"})
@@ -86,7 +87,7 @@ GroupVersionKind KindOf(const Value& document, const GroupVersionKind& expected)
 
 std::string_view SchemeName(std::string_view group) {
   if (group == "apiextensions.k8s.io") return "pkg/apiserver/apiserver.go:55";
-  if (group == "apiregistration.k8s.io") return "pkg/apiserver/scheme/scheme.go:34";
+  if (group == "apiregistration.k8s.io") return "pkg/apiserver/scheme/scheme.go:28";
   return "pkg/api/legacyscheme/scheme.go:30";
 }
 
@@ -108,6 +109,7 @@ Result<Decoded> Typed(SchemaPtr schema, const GroupVersionKind& shown, const Gro
   if (!check.error.empty()) return std::unexpected(CannotHandle(shown, expected, check.error));
   out.strict_errors = std::move(check.strict);
   Canonicalize(schema, document, Empties::kKeep);
+  ForgetLayout(schema, document, Layout::kKeepRaw);
   out.object = std::move(document);
   return out;
 }
@@ -142,7 +144,7 @@ Result<Decoded> DecodeBody(const GroupVersionKind& expected, SchemaPtr schema, E
   if (encoding == Encoding::kProtobuf) return DecodeProtobufBody(expected, schema, body);
   if (schema && schema->custom) return DecodeCustomBody(expected, schema, encoding, body);
   std::vector<std::string> duplicates;
-  TRY(Value document, encoding == Encoding::kYaml ? ParseYaml(expected.kind, body, duplicates) : ParseJson(expected.kind, body));
+  TRY(Value document, encoding == Encoding::kYaml ? ParseYaml(expected.kind, body, duplicates) : ParseJson(expected.kind, schema, body));
   const GroupVersionKind gvk = KindOf(document, expected);
   if (gvk != expected && gvk.group.empty() && gvk.version == "v1" && gvk.kind == "List")
     return std::unexpected(CannotHandle(gvk, expected, Cat("converting (v1.List) to (", expected.group.empty() ? std::string("core") : expected.group.substr(0, expected.group.find('.')), ".", expected.kind, "): unknown conversion")));

@@ -44,6 +44,9 @@ Error InvalidObjectError(const ResourceDef& def, std::string_view name, const Fi
 
 // Protobuf (application/vnd.kubernetes.protobuf): the message alone, and the "k8s\0" envelope around runtime.Unknown.
 Result<std::string> EncodeProtobuf(SchemaPtr schema, const json::Value& object);
+// The same from the text of a canonical object as it is stored, appended to `out`, without building the object. False when the text holds
+// anything unexpected: nothing is appended then, and EncodeProtobuf has to do it.
+bool TranscodeProtobuf(SchemaPtr schema, std::string_view json, std::string& out);
 std::string ProtobufEnvelope(std::string_view api_version, std::string_view kind, std::string_view message);
 struct ProtobufBody { std::string api_version, kind; std::string_view message; std::string content_type; };
 Result<ProtobufBody> ParseProtobufEnvelope(std::string_view body);

@@ -3,6 +3,7 @@
 #include "core/text/base64.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/protobuf_wire.h"
+#include "embedded-kube-shim/api/raw_json.h"
 #include "tests/support/oracle.h"
 
 using namespace skerry;
@@ -100,9 +101,43 @@ TEST_CASE("recorded protobuf bodies decode and encode to the same bytes", "[orac
       auto decoded = DecodeBody(gvk, schema, Encoding::kProtobuf, *bytes);
       const std::string want = ProtobufEnvelope(envelope->api_version, envelope->kind, WithServerFields(envelope->message));
       std::string again = decoded ? ProtobufEnvelope(envelope->api_version, envelope->kind, EncodeProtobuf(schema, decoded->object).value_or("")) : "";
+      if (decoded) {
+        Canonicalize(schema, decoded->object);
+        std::string stored, direct;
+        DumpTyped(schema, decoded->object, stored);
+        REQUIRE(TranscodeProtobuf(schema, stored, direct));
+        CHECK(direct == EncodeProtobuf(schema, decoded->object).value_or(""));
+      }
       std::string why = !decoded ? std::string(decoded.error().message()) : "bytes differ: " + decoded->object.Dump() + "\n" + text::Hex(want) + "\n" + text::Hex(again);
       score.Record(scenario["id"].Str(), again == want, why);
     }
   }
   CHECK(score.Report("protobuf bytes") >= 0.97);   // the rest: white space inside raw objects, which our form does not keep
+}
+
+TEST_CASE("of equal keys in a map of a protobuf message the last one stays") {
+  const auto entry = [](std::string_view key, std::string_view value) {
+    std::string out;
+    wire::PutBytes(out, 1, key);
+    wire::PutBytes(out, 2, value);
+    return out;
+  };
+  std::string message;
+  for (const auto& [key, value] : {std::pair("b", "1"), std::pair("a", "2"), std::pair("b", "3")}) wire::PutBytes(message, 2, entry(key, value));
+  const GroupVersionKind kind{"", "v1", "ConfigMap"};
+  const auto decoded = DecodeBody(kind, FindBuiltinSchema(kind), Encoding::kProtobuf, ProtobufEnvelope("v1", "ConfigMap", message));
+  REQUIRE(decoded);
+  CHECK(decoded->object["data"].Dump() == R"({"a":"2","b":"3"})");
+}
+
+TEST_CASE("what stands for a schema is an object, or a boolean where that may be") {
+  const GroupVersionKind kind{"apiextensions.k8s.io", "v1", "CustomResourceDefinition"};
+  const auto said = [&](std::string_view schema) {
+    const auto decoded = DecodeBody(kind, FindBuiltinSchema(kind), Encoding::kJson,
+                                    R"({"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","spec":{"versions":[{"name":"v1","schema":{"openAPIV3Schema":)" + std::string(schema) + "}}]}}");
+    return decoded ? decoded->object.At({"spec", "versions"}).Items()[0].At({"schema", "openAPIV3Schema"}).Dump() : std::string(decoded.error().message());
+  };
+  CHECK(said(R"({"additionalProperties":"x"})") == "CustomResourceDefinition in version \"v1\" cannot be handled as a CustomResourceDefinition: boolean or JSON schema expected");
+  CHECK(said(R"({"additionalProperties":true})") == R"({"additionalProperties":true})");
+  CHECK(said(R"({"items":{"type":"string"}})") == R"({"items":{"type":"string"}})");
 }

@@ -1,12 +1,15 @@
 #include "embedded-kube-shim/api/decode_value.h"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 
 #include "core/base/strings.h"
+#include "core/json/share.h"
 #include "core/text/base64.h"
 #include "core/text/duration.h"
 #include "core/text/quantity.h"
+#include "embedded-kube-shim/api/typed_walk.h"
 
 namespace skerry::kube {
 namespace {
@@ -42,7 +45,7 @@ std::string_view ShortName(std::string_view definition) { return definition.subs
 std::string GoType(SchemaPtr schema, std::string_view go_type) {
   switch (schema->type) {
     case Type::kStruct: return std::string(QualifiedName(schema->name));
-    case Type::kMap: return schema->item->type == Type::kQuantity ? "v1.ResourceList" : Cat("map[string]", GoType(schema->item, go_type));
+    case Type::kMap: return schema->item->type == Type::kQuantity ? (go_type.empty() ? "v1.ResourceList" : Cat("map[", go_type, "]resource.Quantity")) : Cat("map[string]", schema->item->type == Type::kTime ? "v1.Time" : GoType(schema->item, go_type));
     case Type::kList: return Cat("[]", GoType(schema->item, go_type));
     case Type::kBool: return "bool";
     case Type::kInt32:
@@ -50,6 +53,7 @@ std::string GoType(SchemaPtr schema, std::string_view go_type) {
     case Type::kInt64: return "int64";
     case Type::kDouble: return "float64";
     case Type::kBytes: return "[]uint8";
+    case Type::kQuantity: return "resource.Quantity";
     default: return go_type.empty() ? "string" : std::string(go_type);
   }
 }
@@ -59,7 +63,7 @@ class Checker {
   TypeCheck result;
 
   void Check(SchemaPtr schema, const Field* field, Value& value) {
-    if (value.is_null() || ++depth_ > kMaxDepth) return;
+    if (value.is_null() || json::IsFrozen(value) || ++depth_ > kMaxDepth) return;
     switch (schema->type) {
       case Type::kStruct: Struct(schema, field, value); break;
       case Type::kMap: Map(schema, field, value); break;
@@ -76,38 +80,62 @@ class Checker {
   void Mismatch(SchemaPtr schema, const Field* field, std::string_view what) {
     if (!result.error.empty()) return;
     std::string type = GoType(schema, field ? field->go_type : std::string_view());
-    if (stack_.empty())
+    std::vector<std::string> fields;   // no indexes, with embeddings
+    for (const Place& place : places_) {
+      if (!place.field) continue;
+      if (!place.field->embedding.empty()) fields.emplace_back(place.field->embedding);
+      fields.push_back(place.field->name);
+    }
+    if (fields.empty())
       result.error = Cat("json: cannot unmarshal ", what, " into Go value of type ", type);
     else
-      result.error = Cat("json: cannot unmarshal ", what, " into Go struct field ", struct_, ".", Join(stack_, "."), " of type ", type);
+      result.error = Cat("json: cannot unmarshal ", what, " into Go struct field ", struct_, ".", Join(fields, "."), " of type ", type);
   }
 
-  void Fail(std::string_view text) {
+  void Save(std::string_view text) {
     if (result.error.empty()) result.error = text;
   }
 
+  // A type that reads itself (quantities, times) ends the decoding at once; a mismatch before it is never told.
+  void Fail(std::string_view text) {
+    if (!ended_) result.error = text;
+    ended_ = true;
+  }
+
   void Strict(std::string_view what, std::string_view name) {
-    std::string text = Cat(what, " field ", Quote(path_.empty() ? std::string(name) : Cat(path_, ".", name)));
+    std::string path;
+    for (const Place& place : places_) {
+      if (place.field || place.key) path.append(path.empty() ? "" : ".").append(place.field ? std::string_view(place.field->name) : std::string_view(*place.key));
+      else path += Cat("[", place.index, "]");
+    }
+    std::string text = Cat(what, " field ", Quote(path.empty() ? std::string(name) : Cat(path, ".", name)));
     if (result.strict.size() < kMaxStrictErrors && std::find(result.strict.begin(), result.strict.end(), text) == result.strict.end())
       result.strict.push_back(std::move(text));
   }
 
   void Struct(SchemaPtr schema, const Field* field, Value& value) {
     if (!value.is_object()) return Mismatch(schema, field, JsonKind(value));
+    if (value.size() == 0) return;
     const std::string_view outer = struct_;
     struct_ = ShortName(schema->name);
     auto& members = value.MutableMembers();
+    FieldFinder fields(schema);
+    std::uint64_t seen = 0;   // the first 64 fields that were there: most objects repeat nothing
     std::size_t kept = 0;
     for (std::size_t i = 0; i < members.size(); ++i) {
-      const Field* known = schema->Find(members[i].key);
+      const Field* known = fields.Find(members[i].key);
       if (!known) {
         if (!schema->preserve_unknown) {
           Strict("unknown", members[i].key);
           continue;
         }
       }
-      const auto first = std::find_if(members.begin(), members.begin() + static_cast<std::ptrdiff_t>(kept), [&](const json::Member& m) { return m.key == members[i].key; });
-      if (first != members.begin() + static_cast<std::ptrdiff_t>(kept)) {
+      const auto end = members.begin() + static_cast<std::ptrdiff_t>(kept);
+      const auto number = known ? static_cast<std::size_t>(known - schema->fields.data()) : 64;
+      const bool is_first = number < 64 && !(seen >> number & 1);
+      if (number < 64) seen |= std::uint64_t{1} << number;
+      const auto first = is_first ? end : std::find_if(members.begin(), end, [&](const json::Member& m) { return m.key == members[i].key; });
+      if (first != end) {
         Strict("duplicate", members[i].key);
         if (known) CheckMember(*known, members[i].value);
         Overlay(first->value, std::move(members[i].value), known && known->type->type == Type::kStruct);
@@ -122,14 +150,9 @@ class Checker {
   }
 
   void CheckMember(const Field& field, Value& value) {
-    const std::size_t path_size = path_.size(), stack_size = stack_.size();
-    if (!path_.empty()) path_ += '.';
-    path_ += field.name;
-    if (!field.embedding.empty()) stack_.emplace_back(field.embedding);
-    stack_.push_back(field.name);
+    places_.push_back({&field, nullptr, 0});
     Check(field.type, &field, value);
-    stack_.resize(stack_size);
-    path_.resize(path_size);
+    places_.pop_back();
   }
 
   // Go decodes a repeated object over the first one.
@@ -143,13 +166,13 @@ class Checker {
 
   void Map(SchemaPtr schema, const Field* field, Value& value) {
     if (!value.is_object()) return Mismatch(schema, field, JsonKind(value));
+    if (value.size() == 0) return;
     auto& members = value.MutableMembers();
     std::size_t kept = 0;
     for (std::size_t i = 0; i < members.size(); ++i) {
-      const std::size_t path_size = path_.size();
-      path_.append(path_.empty() ? "" : ".").append(members[i].key);
+      places_.push_back({nullptr, &members[i].key, 0});
       Check(schema->item, field, members[i].value);
-      path_.resize(path_size);
+      places_.pop_back();
       const auto end = members.begin() + static_cast<std::ptrdiff_t>(kept);
       // Large maps are checked for duplicates by sorting once, small ones in place.
       const auto first = members.size() > 64 ? end : std::find_if(members.begin(), end, [&](const json::Member& m) { return m.key == members[i].key; });
@@ -182,18 +205,19 @@ class Checker {
 
   void List(SchemaPtr schema, const Field* field, Value& value) {
     if (!value.is_array()) return Mismatch(schema, field, JsonKind(value));
+    if (value.size() == 0) return;
     std::size_t index = 0;
     for (Value& item : value.MutableItems()) {
-      const std::size_t path_size = path_.size();
-      path_ += Cat("[", index++, "]");
+      places_.push_back({nullptr, nullptr, index++});
       Check(schema->item, field, item);
-      path_.resize(path_size);
+      places_.pop_back();
     }
   }
 
   // JSONSchemaPropsOr…: an object is a schema, for OrArray a list of them.
   void Any(SchemaPtr schema, const Field* field, Value& value) {
     if (!schema->item) return;
+    if (schema->name.ends_with("OrBool") && !value.is_object() && !value.is_bool()) return Fail("boolean or JSON schema expected");
     if (value.is_object()) Check(schema->item, field, value);
     if (value.is_array() && schema->name.ends_with("OrArray")) {
       for (Value& item : value.MutableItems()) Check(schema->item, field, item);
@@ -242,7 +266,7 @@ class Checker {
     }
     if (!value.is_string()) return Mismatch(schema, field, JsonKind(value));
     if (schema->type == Type::kBytes) {
-      if (auto bytes = text::FromBase64(WithoutLineBreaks(value.Str())); !bytes) return Fail(bytes.error().message());
+      if (auto bytes = text::FromBase64(WithoutLineBreaks(value.Str())); !bytes) return Save(bytes.error().message());
       if (value.Str().find_first_of("\r\n") != std::string_view::npos) value = Value(WithoutLineBreaks(value.Str()));
     }
     if (schema->type == Type::kTime || schema->type == Type::kMicroTime) TimeText(value, schema->type == Type::kMicroTime);
@@ -260,6 +284,7 @@ class Checker {
   }
 
   void QuantityText(Value& value) {
+    if (value.is_string() && IsPlainQuantity(value.Str())) return;
     auto quantity = text::Quantity::Parse(value.is_string() ? std::string(value.Str()) : value.Dump());
     if (!quantity) return Fail(quantity.error().message());
     value = Value(quantity->Canonical());
@@ -271,9 +296,16 @@ class Checker {
     value = time->starts_with("0001-01-01T00:00:00") ? Value() : Value(*std::move(time));   // Go's zero time is no time
   }
 
+  // A step down; texts are only made of it for messages.
+  struct Place {
+    const Field* field;               // of a struct
+    const std::string* key;           // of a map; both null: an element of a list
+    std::size_t index;
+  };
+
+  bool ended_ = false;
   int depth_ = 0;
-  std::string path_;                  // as strict errors show it
-  std::vector<std::string> stack_;    // as type errors show it: no indexes, with embeddings
+  std::vector<Place> places_;
   std::string_view struct_;
 };
 

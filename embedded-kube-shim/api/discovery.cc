@@ -56,26 +56,42 @@ std::tuple<int, std::int64_t, std::int64_t> VersionRank(std::string_view name) {
 struct Group {
   std::string name;
   int priority = 0;
-  std::vector<std::string> versions;   // preferred first
+  std::vector<std::string> versions;                     // preferred first
+  std::map<std::string, const RemoteVersion*> remote;    // of those that other servers answer for
 };
 
-std::vector<Group> GroupsOf(const Registry& registry) {
+using RankedVersions = std::map<std::string, int>;      // name -> priority
+
+// Versions of one server are ranked by their names alone; those of several first by what their APIServices say.
+void Order(Group& group, const RankedVersions& priorities) {
+  const auto rank = [&](const std::string& name) { return std::pair(group.remote.empty() ? 0 : priorities.at(name), VersionRank(name)); };
+  std::stable_sort(group.versions.begin(), group.versions.end(), [&](const std::string& a, const std::string& b) { return rank(a) > rank(b); });
+}
+
+std::vector<Group> GroupsOf(const Registry& registry, const RemoteVersions& remote) {
   std::map<std::string, Group> groups;
-  std::map<std::string, std::map<std::string, int>> priorities;
+  std::map<std::string, RankedVersions> priorities;
+  const auto add = [&](const std::string& name, const std::string& version, int group_priority, int version_priority) -> Group& {
+    Group& group = groups[name];
+    group.name = name;
+    group.priority = std::max(group.priority, group_priority);
+    if (priorities[name].emplace(version, version_priority).second) group.versions.push_back(version);
+    return group;
+  };
   const auto all = registry.All();
   for (const auto& def : *all) {
     if (def->group.empty()) continue;
-    for (const auto& version : def->versions) {
-      if (!version.served) continue;
-      Group& group = groups[def->group];
-      group.name = def->group;
-      group.priority = std::max(group.priority, static_cast<int>(def->group_priority));
-      if (std::find(group.versions.begin(), group.versions.end(), version.name) == group.versions.end()) group.versions.push_back(version.name);
-    }
+    for (const auto& version : def->versions)
+      if (version.served) add(def->group, version.name, def->group_priority, def->version_priority);
+  }
+  for (const auto& other : remote) {
+    if (other.group.empty()) continue;
+    add(other.group, other.version, other.group_priority, other.version_priority).remote[other.version] = &other;
+    priorities[other.group][other.version] = other.version_priority;
   }
   std::vector<Group> out;
   for (auto& [name, group] : groups) {
-    std::stable_sort(group.versions.begin(), group.versions.end(), [](const std::string& a, const std::string& b) { return VersionRank(a) > VersionRank(b); });
+    Order(group, priorities[name]);
     out.push_back(std::move(group));
   }
   std::stable_sort(out.begin(), out.end(), [](const Group& a, const Group& b) { return a.priority > b.priority; });
@@ -164,6 +180,13 @@ Value AggregatedResource(const ResourceDef& def, std::string_view version) {
   return out;
 }
 
+Value RemoteVersionBody(const RemoteVersion& remote) {
+  Value out = remote.discovery ? remote.discovery->Clone() : Value::Object();
+  out.Set("version") = Value(remote.version);
+  out.Set("freshness") = Value(remote.stale ? "Stale" : "Current");
+  return out;
+}
+
 Value AggregatedGroup(const Registry& registry, const Group& group) {
   Value out = Value::Object();
   Value& metadata = out.Set("metadata");
@@ -171,6 +194,10 @@ Value AggregatedGroup(const Registry& registry, const Group& group) {
   if (!group.name.empty()) metadata.Set("name") = Value(group.name);
   Value& versions = out.Set("versions");
   for (const auto& version : group.versions) {
+    if (const auto at = group.remote.find(version); at != group.remote.end()) {
+      versions.Append(RemoteVersionBody(*at->second));
+      continue;
+    }
     Value item = Value::Object();
     item.Set("version") = Value(version);
     Value& resources = item.Set("resources");
@@ -189,16 +216,16 @@ Value DiscoveryApiVersions() {
   return out;
 }
 
-Value DiscoveryGroupList(const Registry& registry) {
+Value DiscoveryGroupList(const Registry& registry, const RemoteVersions& remote) {
   Value out = Kind("APIGroupList");
   Value& groups = out.Set("groups");
   groups = Value::Array();
-  for (const auto& group : GroupsOf(registry)) groups.Append(GroupBody(group, Value::Object()));
+  for (const auto& group : GroupsOf(registry, remote)) groups.Append(GroupBody(group, Value::Object()));
   return out;
 }
 
-Value DiscoveryGroup(const Registry& registry, std::string_view name) {
-  for (const auto& group : GroupsOf(registry))
+Value DiscoveryGroup(const Registry& registry, std::string_view name, const RemoteVersions& remote) {
+  for (const auto& group : GroupsOf(registry, remote))
     if (group.name == name) return GroupBody(group, Kind("APIGroup"));
   return Value();
 }
@@ -216,7 +243,7 @@ Value DiscoveryResources(const Registry& registry, std::string_view group, std::
   return out;
 }
 
-Value DiscoveryAggregated(const Registry& registry, bool core) {
+Value DiscoveryAggregated(const Registry& registry, bool core, const RemoteVersions& remote) {
   Value out = Value::Object();
   out.Set("kind") = Value("APIGroupDiscoveryList");
   out.Set("apiVersion") = Value("apidiscovery.k8s.io/v2");
@@ -224,10 +251,10 @@ Value DiscoveryAggregated(const Registry& registry, bool core) {
   Value& items = out.Set("items");
   items = Value::Array();
   if (core) {
-    items.Append(AggregatedGroup(registry, Group{"", 0, {"v1"}}));
+    items.Append(AggregatedGroup(registry, Group{"", 0, {"v1"}, {}}));
     return out;
   }
-  for (const auto& group : GroupsOf(registry)) items.Append(AggregatedGroup(registry, group));
+  for (const auto& group : GroupsOf(registry, remote)) items.Append(AggregatedGroup(registry, group));
   return out;
 }
 

@@ -1,9 +1,11 @@
 #include "embedded-kube-shim/api/field_set.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/typed_value.h"
+#include "embedded-kube-shim/api/typed_walk.h"
 
 namespace skerry::kube {
 
@@ -63,9 +65,14 @@ PathStep ValueStep(const json::Value& value) { return Cat("v:", value.Dump()); }
 
 PathStep KeyStep(std::vector<std::pair<std::string, const json::Value*>> keys) {
   std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  json::Value object = json::Value::Object();
-  for (const auto& [name, value] : keys) object.Set(name) = value->Clone();
-  return Cat("k:", object.Dump());
+  PathStep out = "k:{";
+  for (const auto& [name, value] : keys) {
+    if (out.size() > 3) out += ',';
+    json::AppendQuoted(out, name);
+    out += ':';
+    value->DumpTo(out);
+  }
+  return out += '}';
 }
 
 std::string StepText(std::string_view step) {
@@ -93,110 +100,186 @@ bool StepLess::operator()(std::string_view a, std::string_view b) const {
 
 bool FieldSet::FromJson(const json::Value& fields, FieldSet* out) {
   if (!fields.is_object()) return false;
+  out->nodes_.reserve(out->nodes_.size() + fields.size());
   for (const auto& member : fields.Members()) {
     if (member.key == ".") continue;
-    const PathStep step = Canonical(member.key);
+    PathStep step = Canonical(member.key);
     if (step.empty()) continue;
     if (!member.value.is_object()) return false;
-    Node node;
-    if (!FromJson(member.value, &node.below)) return false;
-    node.member = node.below.empty() || member.value.Find(".");
-    out->nodes_[step] = std::move(node);
+    FieldSet below;
+    if (!FromJson(member.value, &below)) return false;
+    const bool is_member = below.empty() || member.value.Find(".");
+    Node& node = out->Put(std::move(step));
+    node.member = is_member;
+    node.below = std::move(below);
   }
   return true;
+}
+
+namespace {
+
+// Members of stored fields by step.
+class StoredSteps {
+ public:
+  StoredSteps(const json::Value& fields, std::size_t looked_for) : fields_(fields) {
+    constexpr std::size_t kMostPairs = 4096;
+    if (fields.size() * looked_for > kMostPairs) index_.emplace(&fields);
+  }
+  const json::Value* Find(std::string_view step) const { return index_ ? index_->Find(step) : fields_.Find(step); }
+
+ private:
+  const json::Value& fields_;
+  std::optional<MemberIndex> index_;   // of very many
+};
+
+}  // namespace
+
+bool FieldSet::Touches(const json::Value& fields) const {
+  const StoredSteps stored(fields, nodes_.size());
+  for (const auto& node : nodes_) {
+    const json::Value* found = stored.Find(node.step);
+    if (found && (node.member || node.below.Touches(*found))) return true;
+  }
+  return false;
+}
+
+bool FieldSet::IsWithin(const json::Value& fields) const {
+  const StoredSteps stored(fields, nodes_.size());
+  return std::all_of(nodes_.begin(), nodes_.end(), [&](const Node& node) {
+    const json::Value* found = stored.Find(node.step);
+    if (!found || (node.member && found->size() > 0 && !found->Find("."))) return false;
+    return node.below.IsWithin(*found);
+  });
 }
 
 json::Value FieldSet::ToJson() const {
   json::Value out = json::Value::Object();
   auto& members = out.MutableMembers();
-  for (const auto& [step, node] : nodes_) {
+  members.reserve(nodes_.size());
+  for (const auto& node : nodes_) {
     json::Value below = json::Value::Object();
     if (!node.below.empty()) {
       below = node.below.ToJson();
       if (node.member) below.MutableMembers().insert(below.MutableMembers().begin(), json::Member{".", json::Value::Object()});
     }
-    members.push_back({step, std::move(below)});
+    members.push_back({node.step, std::move(below)});
   }
   return out;
 }
 
+FieldSet::Node& FieldSet::Put(PathStep step) {
+  const StepLess less;
+  if (nodes_.empty() || less(nodes_.back().step, step)) {
+    if (nodes_.capacity() == 0) nodes_.reserve(4);   // few have one member only
+    nodes_.push_back({std::move(step), false, {}});
+    return nodes_.back();
+  }
+  const auto at = std::lower_bound(nodes_.begin(), nodes_.end(), step, [&](const Node& node, const PathStep& wanted) { return less(node.step, wanted); });
+  if (at != nodes_.end() && at->step == step) return *at;
+  return *nodes_.insert(at, {std::move(step), false, {}});
+}
+
+const FieldSet::Node* FieldSet::Find(std::string_view step) const {
+  const StepLess less;
+  const auto at = std::lower_bound(nodes_.begin(), nodes_.end(), step, [&](const Node& node, std::string_view wanted) { return less(node.step, wanted); });
+  return at != nodes_.end() && at->step == step ? &*at : nullptr;
+}
+
 void FieldSet::Insert(std::span<const PathStep> path) {
   if (path.empty()) return;
-  Node& node = nodes_[path.front()];
+  Node& node = Put(path.front());
   if (path.size() == 1) node.member = true;
   else node.below.Insert(path.subspan(1));
 }
 
 bool FieldSet::Has(std::span<const PathStep> path) const {
   if (path.empty()) return false;
-  const auto it = nodes_.find(path.front());
-  if (it == nodes_.end()) return false;
-  return path.size() == 1 ? it->second.member : it->second.below.Has(path.subspan(1));
+  const Node* node = Find(path.front());
+  return node && (path.size() == 1 ? node->member : node->below.Has(path.subspan(1)));
 }
 
 bool FieldSet::HasStep(std::string_view step) const {
-  const auto it = nodes_.find(step);
-  return it != nodes_.end() && it->second.member;
+  const Node* node = Find(step);
+  return node && node->member;
 }
 
 const FieldSet& FieldSet::Below(std::string_view step) const {
-  const auto it = nodes_.find(step);
-  return it == nodes_.end() ? kEmptySet : it->second.below;
+  const Node* node = Find(step);
+  return node ? node->below : kEmptySet;
 }
 
-FieldSet FieldSet::Union(const FieldSet& o) const {
-  FieldSet out = *this;
-  for (const auto& [step, node] : o.nodes_) {
-    auto [it, added] = out.nodes_.try_emplace(step, node);
-    if (added) continue;
-    it->second.member |= node.member;
-    it->second.below = it->second.below.Union(node.below);
+namespace {
+
+enum class Side : std::uint8_t { kLeft, kRight, kBoth };
+
+// Visits the nodes of two sorted sets in order, equal steps together.
+template <typename Visit>
+void Together(const FieldSet::Nodes& a, const FieldSet::Nodes& b, Visit visit) {
+  const StepLess less;
+  auto i = a.begin(), j = b.begin();
+  while (i != a.end() || j != b.end()) {
+    if (i != a.end() && j != b.end() && i->step == j->step) visit(Side::kBoth, &*i++, &*j++);
+    else if (j == b.end() || (i != a.end() && less(i->step, j->step))) visit(Side::kLeft, &*i++, static_cast<const FieldSet::Node*>(nullptr));
+    else visit(Side::kRight, static_cast<const FieldSet::Node*>(nullptr), &*j++);
   }
+}
+
+}  // namespace
+
+FieldSet FieldSet::Union(const FieldSet& o) const {
+  if (o.empty()) return *this;
+  FieldSet out;
+  out.nodes_.reserve(nodes_.size() + o.nodes_.size());
+  Together(nodes_, o.nodes_, [&](Side side, const Node* a, const Node* b) {
+    if (side == Side::kBoth) out.nodes_.push_back({a->step, a->member || b->member, a->below.Union(b->below)});
+    else out.nodes_.push_back(a ? *a : *b);
+  });
   return out;
 }
 
 FieldSet FieldSet::Intersection(const FieldSet& o) const {
   FieldSet out;
-  for (const auto& [step, node] : nodes_) {
-    const auto it = o.nodes_.find(step);
-    if (it == o.nodes_.end()) continue;
-    Node both{node.member && it->second.member, node.below.Intersection(it->second.below)};
-    if (both.member || !both.below.empty()) out.nodes_.emplace(step, std::move(both));
-  }
+  if (o.empty()) return out;
+  Together(nodes_, o.nodes_, [&](Side side, const Node* a, const Node* b) {
+    if (side != Side::kBoth) return;
+    Node both{a->step, a->member && b->member, a->below.Intersection(b->below)};
+    if (both.member || !both.below.empty()) out.nodes_.push_back(std::move(both));
+  });
   return out;
 }
 
 FieldSet FieldSet::Difference(const FieldSet& o) const {
+  if (o.empty()) return *this;
   FieldSet out;
-  for (const auto& [step, node] : nodes_) {
-    const auto it = o.nodes_.find(step);
-    Node rest = it == o.nodes_.end() ? node : Node{node.member && !it->second.member, node.below.Difference(it->second.below)};
-    if (rest.member || !rest.below.empty()) out.nodes_.emplace(step, std::move(rest));
-  }
+  Together(nodes_, o.nodes_, [&](Side side, const Node* a, const Node* b) {
+    if (side == Side::kRight) return;
+    Node rest = side == Side::kLeft ? *a : Node{a->step, a->member && !b->member, a->below.Difference(b->below)};
+    if (rest.member || !rest.below.empty()) out.nodes_.push_back(std::move(rest));
+  });
   return out;
 }
 
 FieldSet FieldSet::RecursiveDifference(const FieldSet& o) const {
+  if (o.empty()) return *this;
   FieldSet out;
-  for (const auto& [step, node] : nodes_) {
-    const auto it = o.nodes_.find(step);
-    if (it != o.nodes_.end() && it->second.member) continue;
-    Node rest = it == o.nodes_.end() ? node : Node{node.member, node.below.RecursiveDifference(it->second.below)};
-    if (rest.member || !rest.below.empty()) out.nodes_.emplace(step, std::move(rest));
-  }
+  Together(nodes_, o.nodes_, [&](Side side, const Node* a, const Node* b) {
+    if (side == Side::kRight || (side == Side::kBoth && b->member)) return;
+    Node rest = side == Side::kLeft ? *a : Node{a->step, a->member, a->below.RecursiveDifference(b->below)};
+    if (rest.member || !rest.below.empty()) out.nodes_.push_back(std::move(rest));
+  });
   return out;
 }
 
 FieldSet FieldSet::WithNamedFields(SchemaPtr schema) const {
   FieldSet out = *this;
-  for (auto& [step, node] : out.nodes_) {
+  for (auto& node : out.nodes_) {
     if (node.below.empty()) continue;
     SchemaPtr type = nullptr;
-    if (schema && step[0] == 'f') {
-      const TypedField field = FieldOf(schema, std::string_view(step).substr(2));
+    if (schema && node.step[0] == 'f') {
+      const TypedField field = FieldOf(schema, std::string_view(node.step).substr(2));
       type = field.type;
       if (field.declared) node.member = true;
-    } else if (schema && step[0] == 'k' && schema->type == Type::kList) {
+    } else if (schema && node.step[0] == 'k' && schema->type == Type::kList) {
       type = schema->item;
     }
     node.below = node.below.WithNamedFields(type);
@@ -211,9 +294,9 @@ void FieldSet::ForEach(const std::function<void(const FieldPath&)>& visit) const
 
 void FieldSet::Visit(FieldPath& path, const std::function<void(const FieldPath&)>& visit) const {
   for (const bool members : {true, false}) {
-    for (const auto& [step, node] : nodes_) {
+    for (const auto& node : nodes_) {
       if (members ? !node.member : node.below.empty()) continue;
-      path.push_back(step);
+      path.push_back(node.step);
       if (members) visit(path);
       else node.below.Visit(path, visit);
       path.pop_back();
@@ -222,9 +305,8 @@ void FieldSet::Visit(FieldPath& path, const std::function<void(const FieldPath&)
 }
 
 bool FieldSet::operator==(const FieldSet& o) const {
-  return nodes_.size() == o.nodes_.size() && std::equal(nodes_.begin(), nodes_.end(), o.nodes_.begin(), [](const auto& a, const auto& b) {
-           return a.first == b.first && a.second.member == b.second.member && a.second.below == b.second.below;
-         });
+  return nodes_.size() == o.nodes_.size() &&
+         std::equal(nodes_.begin(), nodes_.end(), o.nodes_.begin(), [](const Node& a, const Node& b) { return a.step == b.step && a.member == b.member && a.below == b.below; });
 }
 
 }  // namespace skerry::kube

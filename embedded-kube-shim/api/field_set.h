@@ -1,6 +1,6 @@
 #pragma once
 #include <functional>
-#include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,14 +32,20 @@ struct StepLess {   // fields, keys, values, indexes; numbers in keys and values
 class FieldSet {
  public:
   struct Node;
-  using Nodes = std::map<PathStep, Node, StepLess>;
+  using Nodes = std::vector<Node>;   // sorted by StepLess
 
   // False when the document is no FieldsV1. Unknown kinds of steps are left out.
   static bool FromJson(const json::Value& fields, FieldSet* out);
+  // Whether the set that `fields` (as ToJson made it) encodes has a member in common with this one, or below one of its members.
+  // Nothing is decoded for it.
+  bool Touches(const json::Value& fields) const;
+  // Whether all members are members of the set that `fields` encodes.
+  bool IsWithin(const json::Value& fields) const;
   json::Value ToJson() const;
 
   bool empty() const { return nodes_.empty(); }
   void Insert(std::span<const PathStep> path);
+  Node& Put(PathStep step);                                  // the node of a step, made when there is none; valid until the next one is made
   bool Has(std::span<const PathStep> path) const;
   bool HasStep(std::string_view step) const;                 // is this one step a member?
   const FieldSet& Below(std::string_view step) const;        // what lies under a step; empty set when nothing does
@@ -59,10 +65,12 @@ class FieldSet {
 
  private:
   void Visit(FieldPath& path, const std::function<void(const FieldPath&)>& visit) const;
+  const Node* Find(std::string_view step) const;
   Nodes nodes_;
 };
 
 struct FieldSet::Node {
+  PathStep step;
   bool member = false;
   FieldSet below;
 };

@@ -6,9 +6,11 @@
 #include "embedded-kube-shim/api/managers.h"
 #include "embedded-kube-shim/api/patch.h"
 #include "embedded-kube-shim/api/patch_typed.h"
+#include "embedded-kube-shim/api/raw_json.h"
 #include "embedded-kube-shim/api/reset_fields.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/api/typed_value.h"
+#include "embedded-kube-shim/api/typed_walk.h"
 
 // Ownership of fields. The steps and their order are upstream's, because every answer shows the outcome:
 //   strip metadata nobody may own <- compare and merge <- the operation's own entry <- cap <- objects without managers <- last-applied
@@ -45,7 +47,7 @@ class Ownerships {
   Value Typed(const Value* object) const {
     Value out = Value::Object();
     if (object) {
-      out = object->Clone();
+      out = json::Share(*object);
       RemoveManaged(out);
     } else {
       out.Set("apiVersion") = Value(info_.api_version);
@@ -59,14 +61,19 @@ class Ownerships {
     if (Value* metadata = object.Find("metadata")) metadata->Erase("managedFields");
   }
 
+  // Both objects are as they are: comparing leaves managedFields out and adds what Go always writes.
   void Update(const Value& live, const Value& object, Managers& managers, const ManagerId& id) const {
     Reconcile(managers);
     Comparison compare;
-    UpdateOthers(live, object, managers, kCurrentOperation, compare);
-    FieldSet own = filter_.Apply(compare.modified.Union(compare.added)).Difference(Stripped());
+    const Seen seen_as = def_.custom ? Seen::kWithoutManagers : Seen::kAsWritten;
+    if (managers.fields.empty()) compare = CompareTyped(schema_, live, object, RawObjects::kAsBytes, seen_as);
+    else UpdateOthers(live, object, managers, kCurrentOperation, compare, seen_as, false, &id);
+    FieldSet own = compare.modified.empty() ? std::move(compare.added) : compare.modified.Union(compare.added);
+    if (!filter_.excluded.empty()) own = filter_.Apply(own);
+    own = own.Difference(Stripped());
     if (own.empty()) return;
     Ownership& entry = managers.fields[id];
-    entry.fields = entry.fields.Union(own);
+    if (!entry.OwnsAll(own)) entry.Set(entry.fields().Union(own));
     entry.api_version = info_.api_version;
     managers.times[id] = ManagerTime(info_.now);
   }
@@ -79,16 +86,20 @@ class Ownerships {
     Value merged = MergeTyped(schema_, live, config);
     const auto last = managers.fields.find(id);
     const Ownership former = last == managers.fields.end() ? Ownership() : last->second;
-    managers.fields[id] = {filter_.Apply(FieldsOf(schema_, config)), info_.api_version, true};
-    if (!former.fields.empty()) merged = Prune(std::move(merged), managers, former);
+    FieldSet wanted = filter_.Apply(FieldsOf(schema_, config));
+    // What is applied again is owned again: nothing can fall away then.
+    const bool keeps_all = former.api_version == info_.api_version && former.fields().Difference(wanted).empty();
+    managers.fields[id] = Ownership(std::move(wanted), info_.api_version, true);
+    if (!former.fields().empty() && !keeps_all) merged = Prune(std::move(merged), managers, former);
     Comparison compare;
-    *conflicts = UpdateOthers(live, merged, managers, id, compare, !force);
+    *conflicts = UpdateOthers(live, merged, managers, id, compare, Seen::kAsIs, !force);
     if (!conflicts->empty()) return {};
     if (const auto own = managers.fields.find(id); own != managers.fields.end()) {
-      own->second.fields = own->second.fields.Difference(Stripped());
-      if (own->second.fields.empty()) managers.fields.erase(own);
+      own->second.Set(own->second.fields().Difference(Stripped()));
+      if (own->second.empty()) managers.fields.erase(own);
     }
     if (merged == live) return {};   // another order of list elements is a change, too
+    if (!def_.custom) json::Unify(merged, live);
     managers.times[id] = ManagerTime(info_.now);
     return merged;
   }
@@ -131,15 +142,18 @@ class Ownerships {
         it = managers.fields.erase(it);
         continue;
       }
-      ownership.fields = ReconcileWithSchema(SchemaOf(ownership.api_version), ownership.fields);
+      // The types of built-in kinds do not change: what this program has stored fits them.
+      if (def_.custom || !ownership.IsStored()) ownership.Set(ReconcileWithSchema(SchemaOf(ownership.api_version), ownership.fields()));
       ++it;
     }
   }
 
-  // Takes from everybody but `self` what changed or went away. Conflicts are only computed when asked for.
-  std::vector<Conflict> UpdateOthers(const Value& live, const Value& object, Managers& managers, const ManagerId& self, Comparison& compare, bool stop_on_conflict = false) const {
+  // Takes from everybody but `self` what changed or went away. Conflicts are only computed when asked for. What `writer` changed becomes his own
+  // again: from him only that is taken which went away.
+  std::vector<Conflict> UpdateOthers(const Value& live, const Value& object, Managers& managers, const ManagerId& self, Comparison& compare, Seen seen_as,
+                                     bool stop_on_conflict = false, const ManagerId* writer = nullptr) const {
     const RawObjects raw = self == kCurrentOperation ? RawObjects::kAsBytes : RawObjects::kAsValues;
-    compare = CompareTyped(schema_, live, object, raw);
+    compare = CompareTyped(schema_, live, object, raw, seen_as);
     std::map<std::string, Comparison> by_version;
     by_version[info_.api_version] = {filter_.Apply(compare.added), filter_.Apply(compare.removed), filter_.Apply(compare.modified)};
     std::vector<Conflict> conflicts;
@@ -151,7 +165,8 @@ class Ownerships {
         continue;
       }
       if (!by_version.contains(ownership.api_version)) {
-        const auto before = ToVersion(live, ownership.api_version), after = ToVersion(object, ownership.api_version);
+        const auto convert = [&](const Value& from) { return ToVersion(seen_as == Seen::kAsIs ? from.Clone() : Typed(&from), ownership.api_version); };
+        const auto before = convert(live), after = convert(object);
         if (!before || !after) {
           it = managers.fields.erase(it);
           continue;
@@ -162,14 +177,17 @@ class Ownerships {
         by_version[ownership.api_version] = {filter_.Apply(other.added), filter_.Apply(other.removed), filter_.Apply(other.modified)};
       }
       const Comparison& seen = by_version[ownership.api_version];
-      const FieldSet taken = ownership.fields.Intersection(seen.modified.Union(seen.added));
-      taken.ForEach([&](const FieldPath& path) { conflicts.push_back({id, path}); });
-      lost[id] = taken.Union(seen.removed);
+      const FieldSet changed = writer && id == *writer ? FieldSet() : seen.modified.Union(seen.added);
+      if (ownership.MayOwn(changed) || ownership.MayOwn(seen.removed)) {
+        const FieldSet taken = ownership.fields().Intersection(changed);
+        taken.ForEach([&](const FieldPath& path) { conflicts.push_back({id, path}); });
+        lost[id] = taken.Union(seen.removed);
+      }
       ++it;
     }
     if (stop_on_conflict && !conflicts.empty()) return conflicts;
-    for (const auto& [id, fields] : lost) managers.fields[id].fields = managers.fields[id].fields.Difference(fields);
-    std::erase_if(managers.fields, [](const auto& entry) { return entry.second.fields.empty(); });
+    for (const auto& [id, fields] : lost) managers.fields[id].Set(managers.fields[id].fields().Difference(fields));
+    std::erase_if(managers.fields, [](const auto& entry) { return entry.second.empty(); });
     return {};
   }
 
@@ -178,10 +196,10 @@ class Ownerships {
     auto converted = ToVersion(merged, former.api_version);
     if (!converted) return merged;
     const SchemaPtr schema = SchemaOf(former.api_version);
-    const FieldSet last = former.fields.WithNamedFields(schema);
+    const FieldSet last = former.fields().WithNamedFields(schema);
     Value pruned = RemoveItems(schema, *converted, last);
     std::map<std::string, FieldSet> owned;
-    for (const auto& [id, ownership] : managers.fields) owned[ownership.api_version] = owned[ownership.api_version].Union(ownership.fields);
+    for (const auto& [id, ownership] : managers.fields) owned[ownership.api_version] = owned[ownership.api_version].Union(ownership.fields());
     pruned = AddBackOwned(*converted, std::move(pruned), former.api_version, owned[former.api_version]);
     owned.erase(former.api_version);
     std::string at = former.api_version;
@@ -250,15 +268,17 @@ Managers DecodeOrNone(const Value& entries) {
   return managers ? std::move(*managers) : Managers();
 }
 
-// A client that knows nothing of managedFields must not lose them.
-Managers ManagersOf(const Value* live, const Value& object, const ManagerInfo& info) {
-  static const Value kNone;
-  const Value& current = live ? live->At({"metadata", "managedFields"}) : kNone;
-  if (!info.subresource.empty()) return DecodeOrNone(current);
-  const Value& sent = object.At({"metadata", "managedFields"});
+// A client that knows nothing of managedFields must not lose them. `sent` are those of the object; `unchanged`: they are equal to the current ones.
+Managers ManagersOf(const Value& current, const Value& sent, bool unchanged, const ManagerInfo& info) {
+  const auto of_current = [&] {
+    auto managers = Managers::Decode(unchanged ? sent : current, Managers::Source::kEncoded);
+    return managers ? std::move(*managers) : Managers();
+  };
+  if (!info.subresource.empty()) return of_current();
   if (info.reset || IsReset(sent)) return {};
+  if (unchanged) return of_current();
   auto managers = Managers::Decode(sent);
-  if (!managers || managers->fields.empty()) return DecodeOrNone(current);
+  if (!managers || managers->fields.empty()) return of_current();
   return std::move(*managers);
 }
 
@@ -319,15 +339,30 @@ void SyncLastApplied(Value& object, const Value& applied) {
 bool ResetsManagedFields(const Value& document) { return IsReset(document.At({"metadata", "managedFields"})); }
 
 void UpdateManagedFields(const ResourceDef& def, SchemaPtr schema, const Value* live, Value& object, const ManagerInfo& info) {
-  Managers managers = ManagersOf(live, object, info);
+  static const Value kNone;
+  Value sent;
+  if (Value* metadata = object.Find("metadata"))
+    if (Value* entries = metadata->Find("managedFields")) {
+      sent = std::move(*entries);
+      metadata->Erase("managedFields");
+    }
+  const Value& current = live ? live->At({"metadata", "managedFields"}) : kNone;
+  const bool unchanged = !sent.is_null() && Identical(sent, current);
+  Managers managers = ManagersOf(current, sent, unchanged, info);
   // An object that nobody tracks stays so until somebody applies.
   const bool untracked = managers.fields.empty() && live && !live->At({"metadata", "uid"}).Str().empty();
+  // Of an object whose lists have elements without a name nobody can be told what they own.
+  if (!untracked && !def.custom && !ValidateTyped(schema, object, Duplicates::kAllow).empty()) return;
   if (!untracked) {
     const Ownerships ownerships(def, schema, info);
-    const Value typed = ownerships.Typed(&object);
-    // Of an object whose lists have elements without a name nobody can be told what they own.
-    if (!def.custom && !ValidateTyped(schema, typed, Duplicates::kAllow).empty()) return Ownerships::RemoveManaged(object);
-    ownerships.Update(ownerships.Typed(live), typed, managers, IdOf(info, "Update"));
+    if (live) {
+      ownerships.Update(*live, object, managers, IdOf(info, "Update"));
+    } else {
+      Value nothing = Value::Object();   // comparing adds what Go always writes
+      nothing.Set("apiVersion") = Value(info.api_version);
+      nothing.Set("kind") = Value(def.kind);
+      ownerships.Update(nothing, object, managers, IdOf(info, "Update"));
+    }
     managers.Cap();
     if (ownerships.failed()) managers = {};
   }
@@ -341,7 +376,7 @@ Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Va
     return std::unexpected(BadRequestError(Cat("invalid object type: ", grouped ? "" : "/", api_version, ", Kind=", kind)));
   }
   static const Value kNone;
-  auto decoded = Managers::Decode(live ? live->At({"metadata", "managedFields"}) : kNone);
+  auto decoded = Managers::Decode(live ? live->At({"metadata", "managedFields"}) : kNone, Managers::Source::kEncoded);
   if (!decoded) return std::unexpected(PlainInternalError(Cat("failed to decode managed fields: ", decoded.error().message())));
   Managers managers = std::move(*decoded);
   const Ownerships ownerships(def, schema, info);
@@ -369,13 +404,17 @@ Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Va
     }
   }
   if (!conflicts.empty()) return std::unexpected(ConflictStatus(conflicts));
-  Value object = result ? std::move(*result) : live ? live->Clone() : applied.Clone();
+  const bool anew = result || !live;   // an apply that changes nothing leaves the object as it was written
+  Value object = result ? std::move(*result) : live ? json::Share(*live) : applied.Clone();
   Ownerships::RemoveManaged(object);
   if (!def.custom) {
     if (const auto problem = TypedConversionProblem(schema, object))
       return std::unexpected(PlainInternalError(Cat("failed to convert new object ", Identify(object, api_version, kind), " to proper version: unable to convert unstructured object to ",
                                                     info.api_version, ", Kind=", def.kind, ": ", *problem)));
-    SortRawObjects(schema, object);
+    if (anew && HoldsRawJson(schema)) {
+      SortRawObjects(schema, object);
+      ForgetLayout(schema, object, Layout::kForget);
+    }
     CoerceIntegers(schema, object);
     Canonicalize(schema, object);
   }
@@ -384,28 +423,30 @@ Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Va
   return object;
 }
 
+namespace {
+
+// Equal but for one or two members of each.
+bool SameBut(const Value& a, const Value& b, std::string_view left_out, std::string_view too = {}) {
+  const auto counts = [&](const json::Member& m) { return m.key != left_out && (too.empty() || m.key != too); };
+  const auto count = [&](const Value& v) { return std::count_if(v.Members().begin(), v.Members().end(), counts); };
+  if (!a.is_object() || !b.is_object() || count(a) != count(b)) return false;
+  return std::all_of(a.Members().begin(), a.Members().end(), [&](const json::Member& m) {
+    const Value* other = counts(m) ? b.Find(m.key) : nullptr;
+    return !counts(m) || (other && m.value == *other);
+  });
+}
+
+}  // namespace
+
 void KeepManagedFieldTimes(const Value& live, Value& object) {
   const Value& before = live.At({"metadata", "managedFields"});
   const Value& after = object.At({"metadata", "managedFields"});
   if (before.size() != after.size() || after.size() == 0) return;
-  const auto same_entries = [&] {
-    for (std::size_t i = 0; i < before.size(); ++i) {
-      Value a = before.Items()[i].Clone(), b = after.Items()[i].Clone();
-      a.Erase("time");
-      b.Erase("time");
-      if (!(a == b)) return false;
-    }
-    return true;
-  };
-  if (!same_entries()) return;
-  Value a = live.Clone(), b = object.Clone();
-  for (Value* v : {&a, &b}) {
-    Ownerships::RemoveManaged(*v);
-    if (Value* metadata = v->Find("metadata")) metadata->Erase("resourceVersion");
-  }
-  if (!(a == b)) return;
+  if (!SameBut(live["metadata"], object["metadata"], "managedFields", "resourceVersion") || !SameBut(live, object, "metadata")) return;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    if (!SameBut(before.Items()[i], after.Items()[i], "time")) return;
   Value& metadata = object.Set("metadata");
-  metadata.Set("managedFields") = before.Clone();
+  metadata.Set("managedFields") = json::Share(before);
   if (const Value* version = live["metadata"].Find("resourceVersion")) metadata.Set("resourceVersion") = version->Clone();
 }
 
@@ -431,8 +472,8 @@ Value ScaleManagedFields(const Value& parent_entries, std::string_view parent_ap
   const Managers parent = DecodeOrNone(parent_entries);
   Managers scale;
   for (const auto& [id, ownership] : parent.fields) {
-    if (ownership.api_version != parent_api_version || !ownership.fields.Has(PathOf(path))) continue;
-    scale.fields[id] = {SetOf(PathOf(".spec.replicas")), std::string(kScaleVersion), ownership.applied};
+    if (ownership.api_version != parent_api_version || !ownership.fields().Has(PathOf(path))) continue;
+    scale.fields[id] = Ownership(SetOf(PathOf(".spec.replicas")), std::string(kScaleVersion), ownership.applied);
     if (const auto time = parent.times.find(id); time != parent.times.end()) scale.times[id] = time->second;
   }
   return scale.Encode();
@@ -447,7 +488,7 @@ Value ParentManagedFields(const Value& parent_entries, const Value& scale_entrie
     if (const auto time = from.times.find(id); time != from.times.end()) out.times[id] = time->second;
   };
   for (const auto& [id, ownership] : parent.fields) {
-    if (ownership.api_version != parent_api_version || !ownership.fields.Has(replicas)) {
+    if (ownership.api_version != parent_api_version || !ownership.fields().Has(replicas)) {
       keep(id, ownership, parent);
       continue;
     }
@@ -457,14 +498,14 @@ Value ParentManagedFields(const Value& parent_entries, const Value& scale_entrie
       keep(id, ownership, parent);
       continue;
     }
-    Ownership rest{ownership.fields.Difference(SetOf(replicas)), ownership.api_version, ownership.applied};
-    if (!rest.fields.empty()) keep(id, std::move(rest), parent);
+    Ownership rest(ownership.fields().Difference(SetOf(replicas)), ownership.api_version, ownership.applied);
+    if (!rest.empty()) keep(id, std::move(rest), parent);
   }
   for (const auto& [id, ownership] : scale.fields) {
-    if (!ownership.fields.Has(PathOf(".spec.replicas"))) continue;
+    if (!ownership.fields().Has(PathOf(".spec.replicas"))) continue;
     ManagerId in_parent = id;
     if (!ownership.applied) in_parent.api_version = parent_api_version;
-    out.fields[in_parent] = {SetOf(replicas), std::string(parent_api_version), ownership.applied};
+    out.fields[in_parent] = Ownership(SetOf(replicas), std::string(parent_api_version), ownership.applied);
     if (const auto time = scale.times.find(id); time != scale.times.end()) out.times[in_parent] = time->second;
   }
   return out.Encode();

@@ -21,15 +21,18 @@ std::string ManagerId::Text() const {
 }
 
 std::string ManagerTime(std::chrono::system_clock::time_point when) {
+  thread_local std::time_t last = 0;   // most are asked for within the same second
+  thread_local char text[32] = "1970-01-01T00:00:00Z";
   const std::time_t seconds = std::chrono::system_clock::to_time_t(when);
+  if (seconds == last) return text;
+  last = seconds;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
-  char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
   return text;
 }
 
-Result<Managers> Managers::Decode(const Value& entries) {
+Result<Managers> Managers::Decode(const Value& entries, Source source) {
   Managers out;
   std::size_t index = 0;
   for (const auto& entry : entries.Items()) {
@@ -40,11 +43,16 @@ Result<Managers> Managers::Decode(const Value& entries) {
     if (type != "FieldsV1") return Fail(Code::kInvalid, Cat("invalid fieldsType ", Quote(type), " in managed fields entry ", index));
     const bool applied = operation == "Apply";
     ManagerId id{std::string(entry["manager"].Str()), std::string(operation), applied ? "" : std::string(entry["apiVersion"].Str()), std::string(entry["subresource"].Str())};
-    Ownership ownership{{}, std::string(entry["apiVersion"].Str()), applied};
-    if (const Value& fields = entry["fieldsV1"]; !fields.is_null() && !FieldSet::FromJson(fields, &ownership.fields))
-      return Fail(Code::kInvalid, Cat("error decoding set in managed fields entry ", index));
     if (const auto time = entry["time"].Str(); !time.empty()) out.times[id] = time;
-    out.fields[id] = std::move(ownership);
+    std::string version(entry["apiVersion"].Str());
+    const Value& fields = entry["fieldsV1"];
+    if (source == Source::kEncoded && fields.is_object()) {
+      out.fields[std::move(id)] = Ownership(&fields, std::move(version), applied);
+    } else {
+      FieldSet set;
+      if (!fields.is_null() && !FieldSet::FromJson(fields, &set)) return Fail(Code::kInvalid, Cat("error decoding set in managed fields entry ", index));
+      out.fields[std::move(id)] = Ownership(std::move(set), std::move(version), applied);
+    }
     ++index;
   }
   return out;
@@ -69,7 +77,7 @@ Value Managers::Encode() const {
     entry.Set("apiVersion") = Value(row.ownership->api_version);
     if (!row.time.empty()) entry.Set("time") = Value(row.time);
     entry.Set("fieldsType") = Value("FieldsV1");
-    entry.Set("fieldsV1") = row.ownership->fields.ToJson();
+    entry.Set("fieldsV1") = row.ownership->ToJson();
     if (!row.id->subresource.empty()) entry.Set("subresource") = Value(row.id->subresource);
     out.Append(std::move(entry));
   }
@@ -101,7 +109,7 @@ void Managers::Cap() {
       fields.insert(std::move(node));
     }
     if (!(id == bucket)) {
-      fields[bucket].fields = fields[bucket].fields.Union(fields[id].fields);
+      fields[bucket].Set(fields[bucket].fields().Union(fields[id].fields()));
       fields.erase(id);
     }
     --count;

@@ -3,8 +3,10 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/base/result.h"
+#include "core/json/share.h"
 #include "core/json/value.h"
 #include "embedded-kube-shim/api/field_set.h"
 
@@ -18,19 +20,50 @@ struct ManagerId {
   std::string Text() const;   // as conflicts name it: `"kubectl" with subresource "status" using v1`
 };
 
-struct Ownership {
-  FieldSet fields;
+// What one manager owns. The stored form is decoded when somebody looks at it and written back as it was when nobody changed it:
+// most writes concern one manager of several.
+class Ownership {
+ public:
+  Ownership() = default;
+  Ownership(FieldSet fields, std::string version, bool is_applied) : api_version(std::move(version)), applied(is_applied), set_(std::move(fields)) {}
+  // `stored` was made by FieldSet::ToJson and outlives this.
+  Ownership(const json::Value* stored, std::string version, bool is_applied) : api_version(std::move(version)), applied(is_applied), stored_(stored), decoded_(false) {}
+
+  const FieldSet& fields() const {
+    if (!decoded_) FieldSet::FromJson(*stored_, &set_);
+    decoded_ = true;
+    return set_;
+  }
+  void Set(FieldSet fields) {
+    set_ = std::move(fields);
+    decoded_ = true;
+    stored_ = nullptr;
+  }
+  // False: surely not a member of `fields`, nor one below it, is owned.
+  bool MayOwn(const FieldSet& fields) const { return stored_ ? fields.Touches(*stored_) : true; }
+  bool OwnsAll(const FieldSet& fields) const { return stored_ && fields.IsWithin(*stored_); }   // false also when it would have to be decoded
+  bool IsStored() const { return stored_; }
+  bool empty() const { return stored_ ? stored_->size() == 0 : set_.empty(); }
+  json::Value ToJson() const { return stored_ ? json::Share(*stored_) : set_.ToJson(); }
+
   std::string api_version;
   bool applied = false;
+
+ private:
+  mutable FieldSet set_;
+  const json::Value* stored_ = nullptr;   // null: `set_` is what counts
+  mutable bool decoded_ = true;
 };
 
 struct Managers {
   std::map<ManagerId, Ownership> fields;
   std::map<ManagerId, std::string> times;   // RFC 3339; may name managers that own nothing
 
-  // `entries` may be null (no managers). kInvalid says what is wrong with an entry.
-  static Result<Managers> Decode(const json::Value& entries);
-  json::Value Encode() const;               // null when nobody owns anything
+  // `entries` may be null (no managers). kInvalid says what is wrong with an entry. Entries that were made by Encode() are decoded when they
+  // are looked at and have to live as long as the managers.
+  enum class Source : std::uint8_t { kSent, kEncoded };
+  static Result<Managers> Decode(const json::Value& entries, Source source = Source::kSent);
+  json::Value Encode() const;   // null when nobody owns anything
   // At most ten Update managers: the oldest are merged into "ancient-changes", one for each API version.
   void Cap();
 };

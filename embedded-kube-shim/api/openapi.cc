@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/openapi_documents.h"
@@ -11,11 +12,11 @@
 
 namespace skerry::kube {
 
+using json::Value;
+
 namespace openapi {
 
 namespace {
-
-using json::Value;
 
 Value Strings(const std::vector<std::string>& list) {
   Value out = Value::Array();
@@ -218,9 +219,97 @@ void WriteV2(const Registry& registry, const V2Sink& sink) {
   for (const auto& [name, definition] : Closure(registry, refs, Flavor::kV2)) sink.definition(name, definition);
 }
 
+namespace {
+
+using Pieces = std::map<std::string, const Value*>;
+
+// Hands on what comes in order, and the others' pieces between it. An own piece replaces another's of the same name.
+class Interleaved {
+ public:
+  Interleaved(Pieces others, const std::function<void(const std::string&, const Value&)>& out) : others_(std::move(others)), out_(out) {}
+  void Own(const std::string& name, const Value& piece) {
+    UpTo(name);
+    others_.erase(name);
+    out_(name, piece);
+  }
+  void Rest() {
+    for (const auto& [name, piece] : others_) out_(name, *piece);
+    others_.clear();
+  }
+
+ private:
+  void UpTo(const std::string& name) {
+    while (!others_.empty() && others_.begin()->first < name) {
+      out_(others_.begin()->first, *others_.begin()->second);
+      others_.erase(others_.begin());
+    }
+  }
+  Pieces others_;
+  const std::function<void(const std::string&, const Value&)>& out_;
+};
+
+}  // namespace
+
+void WriteV2(const Registry& registry, const RemoteOpenApis& remote, const V2Sink& sink) {
+  if (remote.empty()) return WriteV2(registry, sink);
+  Pieces paths, definitions;
+  for (const auto& one : remote) {
+    for (const auto& [name, path] : one->paths) paths.emplace(name, &path);
+    for (const auto& [name, definition] : one->definitions) definitions.emplace(name, &definition);
+  }
+  Interleaved all_paths(std::move(paths), sink.path), all_definitions(std::move(definitions), sink.definition);
+  bool paths_done = false;
+  const auto end_paths = [&] {
+    if (!std::exchange(paths_done, true)) all_paths.Rest();
+  };
+  WriteV2(registry, {[&](const std::string& name, const Value& path) { all_paths.Own(name, path); },
+                     [&](const std::string& name, const Value& definition) {
+                       end_paths();
+                       all_definitions.Own(name, definition);
+                     }});
+  end_paths();
+  all_definitions.Rest();
+}
+
+namespace {
+
+// The definition that a schema stands for; empty when it stands for itself.
+std::string_view ReferredName(const Value& schema) {
+  constexpr std::string_view kPrefix = "#/components/schemas/";
+  const Value& all = schema["allOf"];
+  const std::string_view ref = all.size() == 1 ? all.Items()[0]["$ref"].Str() : schema["$ref"].Str();
+  return ref.starts_with(kPrefix) ? ref.substr(kPrefix.size()) : std::string_view();
+}
+
+void ResolveIn(Value& schema, std::set<std::string>& around) {
+  std::string name(ReferredName(schema));
+  if (!name.empty()) {
+    std::set<std::string> refs;
+    schema = around.contains(name) ? Value() : Definition(name, Flavor::kV3, refs);
+    if (schema.is_null()) {
+      schema.Set("type") = "object";
+      return;
+    }
+    around.insert(name);
+  }
+  for (const std::string_view below : {"items", "additionalProperties"})
+    if (Value* found = schema.Find(below); found != nullptr && found->is_object()) ResolveIn(*found, around);
+  if (Value* properties = schema.Find("properties"); properties != nullptr && properties->is_object())
+    for (auto& member : properties->MutableMembers()) ResolveIn(member.value, around);
+  if (!name.empty()) around.erase(name);
+}
+
+}  // namespace
+
 }  // namespace openapi
 
-using json::Value;
+Value ResolvedSchema(const ResourceDef& def, const Version& version) {
+  std::set<std::string> refs, around;
+  const auto name = openapi::DefinitionName(def, version, "");
+  Value out = def.custom ? openapi::CustomDefinition(def, version, "", openapi::Flavor::kV3, refs) : openapi::Definition(name, openapi::Flavor::kV3, refs);
+  if (!out.is_null()) openapi::ResolveIn(out, around);
+  return out;
+}
 
 std::vector<std::string> OpenApiV3Paths(const Registry& registry) { return openapi::Documents(registry); }
 
@@ -244,14 +333,14 @@ std::string OpenApiV3Json(const Registry& registry, std::string_view document) {
   return out;
 }
 
-std::string OpenApiV2Json(const Registry& registry) {
+std::string OpenApiV2Json(const Registry& registry, const RemoteOpenApis& remote) {
   std::string out = "{";
   const Value head = openapi::V2Head();
   openapi::AppendMember(out, "swagger", head["swagger"]);
   openapi::AppendMember(out, "info", head["info"]);
   std::string definitions = "{";
   out += ",\"paths\":{";
-  openapi::WriteV2(registry, {[&](const std::string& path, const Value& item) { openapi::AppendMember(out, path, item); },
+  openapi::WriteV2(registry, remote, {[&](const std::string& path, const Value& item) { openapi::AppendMember(out, path, item); },
                               [&](const std::string& name, const Value& schema) { openapi::AppendMember(definitions, name, schema); }});
   out += "},\"definitions\":" + definitions + "}";
   openapi::AppendMember(out, "securityDefinitions", head["securityDefinitions"]);

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/json/value.h"
+#include "embedded-kube-shim/api/openapi.h"
 #include "embedded-kube-shim/api/resource_def.h"
 
 // The v2 document piece by piece, so that nobody has to hold all of it as a tree. Private to embedded-kube-shim/api.
@@ -15,5 +16,7 @@ struct V2Sink {
 };
 json::Value V2Head();   // everything but paths and definitions
 void WriteV2(const Registry& registry, const V2Sink& sink);
+// The same with what other servers add.
+void WriteV2(const Registry& registry, const RemoteOpenApis& remote, const V2Sink& sink);
 
 }  // namespace skerry::kube::openapi

@@ -208,13 +208,13 @@ Message SecurityDefinitionsMessage(const Value& v) {
 
 }  // namespace
 
-std::string OpenApiV2Protobuf(const Registry& registry) {
+std::string OpenApiV2Protobuf(const Registry& registry, const RemoteOpenApis& remote) {
   const Value head = openapi::V2Head();
   Message info;
   info.NonEmpty(1, head.At({"info", "title"}));
   info.NonEmpty(2, head.At({"info", "version"}));
   Message paths, definitions;
-  openapi::WriteV2(registry, {[&](const std::string& path, const Value& item) { paths.Sub(2, Named(path, PathItemMessage(item))); },
+  openapi::WriteV2(registry, remote, {[&](const std::string& path, const Value& item) { paths.Sub(2, Named(path, PathItemMessage(item))); },
                               [&](const std::string& name, const Value& schema) { definitions.Sub(1, Named(name, SchemaMessage(schema))); }});
   Message out;
   out.NonEmpty(1, head["swagger"]);

@@ -1,11 +1,16 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 #include "core/base/strings.h"
+#include "core/json/share.h"
 #include "embedded-kube-shim/api/go_value.h"
 #include "embedded-kube-shim/api/patch.h"
 #include "embedded-kube-shim/api/patch_typed.h"
+#include "embedded-kube-shim/api/raw_json.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/api/typed_value.h"
 
@@ -94,6 +99,31 @@ int IndexOf(const Items& list, const Value& item, std::string_view merge_key) {
   return -1;
 }
 
+// IndexOf() for many items: lists that come from clients may have tens of thousands.
+class Places {
+ public:
+  Places(const Items& list, std::string_view merge_key) : list_(list), merge_key_(merge_key) {
+    constexpr std::size_t kFew = 32;
+    if (list.size() <= kFew || !std::all_of(list.begin(), list.end(), [&](const Value& item) { return IsSimple(item); })) return;
+    for (std::size_t i = 0; i < list.size(); ++i) index_.emplace(TextOf(list[i]), static_cast<int>(i));
+  }
+  int Find(const Value& item) const {
+    if (index_.empty() || !IsSimple(item)) return IndexOf(list_, item, merge_key_);
+    const auto it = index_.find(TextOf(item));
+    return it == index_.end() ? -1 : it->second;
+  }
+
+ private:
+  const Value& KeyOf(const Value& item) const { return merge_key_.empty() ? item : item[merge_key_]; }
+  bool IsSimple(const Value& item) const { return (merge_key_.empty() || item.is_object()) && !KeyOf(item).is_object() && !KeyOf(item).is_array(); }
+  // Kinds of numbers differ.
+  std::string TextOf(const Value& item) const { return Cat(static_cast<int>(KeyOf(item).kind()), KeyOf(item).Dump()); }
+
+  const Items& list_;
+  const std::string_view merge_key_;
+  std::unordered_map<std::string, int> index_;   // empty: few items, or such that have no simple key
+};
+
 bool IsDeletion(const Value& item) { return item[kDirective].Str() == "delete"; }
 
 Result<bool> ElementsAreMaps(const Items& a, const Items& b) {
@@ -135,7 +165,11 @@ Result<Items> SortBy(Items list, const Items& order, std::string_view merge_key,
     list = std::move(kept);
   }
   std::vector<std::pair<int, Value>> indexed;
-  for (auto& item : list) indexed.emplace_back(IndexOf(order, item, maps ? merge_key : ""), std::move(item));
+  const Places places(order, maps ? merge_key : "");
+  for (auto& item : list) {
+    const int place = places.Find(item);
+    indexed.emplace_back(place, std::move(item));
+  }
   std::stable_sort(indexed.begin(), indexed.end(), [](const auto& a, const auto& b) { return a.first >= 0 && b.first >= 0 ? a.first < b.first : a.first < b.first; });
   Items out;
   for (auto& [index, item] : indexed) out.push_back(std::move(item));
@@ -147,13 +181,13 @@ Result<Items> SortBy(Items list, const Items& order, std::string_view merge_key,
 Result<Items> Interleave(Items patched, Items server_only, const Items& patch_order, const Items& server_order, std::string_view merge_key, bool maps) {
   TRY(auto right, SortBy(std::move(patched), patch_order, merge_key, maps));
   TRY(auto left, SortBy(std::move(server_only), server_order, merge_key, maps));
-  const std::string_view key = maps ? merge_key : "";
+  const Places places(server_order, maps ? merge_key : "");
   Items out;
   std::size_t i = 0, j = 0;
   while (i < left.size() || j < right.size()) {
     bool take_left = j >= right.size();
     if (i < left.size() && j < right.size()) {
-      const int l = IndexOf(server_order, left[i], key), r = IndexOf(server_order, right[j], key);
+      const int l = places.Find(left[i]), r = places.Find(right[j]);
       take_left = l >= 0 && r >= 0 && l < r;
     }
     out.push_back(std::move(take_left ? left[i++] : right[j++]));
@@ -163,7 +197,7 @@ Result<Items> Interleave(Items patched, Items server_only, const Items& patch_or
 
 Items CloneAll(const Items& list) {
   Items out;
-  for (const auto& item : list) out.push_back(item.Clone());
+  for (const auto& item : list) out.push_back(json::Share(item));
   return out;
 }
 
@@ -172,29 +206,34 @@ Result<> Partition(Items merged, const Items& named, std::string_view merge_key,
     TRY_VOID(RequireKeys(merged, merge_key));
     TRY_VOID(RequireKeys(named, merge_key));
   }
-  for (auto& item : merged) (IndexOf(named, item, maps ? merge_key : "") >= 0 ? in : out).push_back(std::move(item));
+  const Places places(named, maps ? merge_key : "");
+  for (auto& item : merged) (places.Find(item) >= 0 ? in : out).push_back(std::move(item));
   return {};
 }
 
 Result<> MergeMap(Value& original, Value& patch, SchemaPtr schema);
 
 Result<Items> MergeMaps(Items original, Items& patch, SchemaPtr item_schema, std::string_view merge_key) {
+  const auto text_of = [](const Value& key) { return Cat(static_cast<int>(key.kind()), key.Dump({.sort_keys = true})); };
+  std::unordered_map<std::string, std::size_t> places;   // of the first with each key
+  for (std::size_t i = 0; i < original.size(); ++i)
+    if (const Value* key = std::as_const(original[i]).Find(merge_key)) places.emplace(text_of(*key), i);
   for (auto& item : patch) {
-    const Value* key = item.Find(merge_key);
+    const Value* key = std::as_const(item).Find(merge_key);
     if (!key) return std::unexpected(NoMergeKey(item, merge_key));
-    const auto match = std::find_if(original.begin(), original.end(), [&](const Value& v) { return v.Find(merge_key) && SameScalar(v[merge_key], *key); });
-    if (match == original.end()) {
+    const auto [match, is_new] = places.emplace(text_of(*key), original.size());
+    if (is_new) {
       original.push_back(item.Clone());
       continue;
     }
-    TRY_VOID(MergeMap(*match, item, item_schema));
+    TRY_VOID(MergeMap(original[match->second], item, item_schema));
   }
   return original;
 }
 
 // Elements that are directives: {$patch: delete, <key>: v} removes, {$patch: replace} drops all that was there.
 Result<> ApplyElementDirectives(Items& original, Items& patch, std::string_view merge_key) {
-  Items plain;
+  Items plain, deleted;
   bool replace = false;
   for (auto& item : patch) {
     const Value* directive = item.Find(kDirective);
@@ -203,7 +242,7 @@ Result<> ApplyElementDirectives(Items& original, Items& patch, std::string_view 
     } else if (directive->Str() == "delete") {
       const Value* key = item.Find(merge_key);
       if (!key) return std::unexpected(NoMergeKey(item, merge_key));
-      std::erase_if(original, [&](const Value& v) { return v.Find(merge_key) && SameScalar(v[merge_key], *key); });
+      deleted.push_back(std::move(item));
     } else if (directive->Str() == "replace") {
       replace = true;
     } else if (directive->Str() == "merge") {
@@ -211,6 +250,10 @@ Result<> ApplyElementDirectives(Items& original, Items& patch, std::string_view 
     } else {
       return std::unexpected(BadDirective(*directive, item));
     }
+  }
+  if (!deleted.empty()) {
+    const Places places(deleted, merge_key);
+    std::erase_if(original, [&](const Value& v) { return std::as_const(v).Find(merge_key) && places.Find(v) >= 0; });
   }
   if (replace) {
     original = std::move(plain);
@@ -223,9 +266,10 @@ Result<> ApplyElementDirectives(Items& original, Items& patch, std::string_view 
 
 Items Deduplicated(const Items& a, const Items& b) {
   Items out;
+  std::unordered_set<std::string> seen;   // of texts, the usual case
   for (const Items* list : {&a, &b})
     for (const auto& item : *list)
-      if (IndexOf(out, item, "") < 0) out.push_back(item.Clone());
+      if (item.is_string() ? seen.emplace(item.Str()).second : IndexOf(out, item, "") < 0) out.push_back(json::Share(item));
   return out;
 }
 
@@ -235,7 +279,8 @@ Result<Items> MergeList(Items original, const Items& patch_items, SchemaPtr list
   Items patch = CloneAll(patch_items), merged;
   if (!maps) {
     if (deletion) {
-      std::erase_if(original, [&](const Value& v) { return IndexOf(patch, v, "") >= 0; });
+      const Places places(patch, "");
+      std::erase_if(original, [&](const Value& v) { return places.Find(v) >= 0; });
       return original;
     }
     merged = Deduplicated(original, patch);
@@ -402,7 +447,7 @@ Result<json::Value> StrategicMerge(SchemaPtr schema, const json::Value& original
     const std::string_view kind = patch.is_array() ? "array" : patch.is_number() ? "number" : GoKind(patch);
     return std::unexpected(BadRequestError(Cat("json: cannot unmarshal ", kind, " into Go value of type map[string]interface {}")));
   }
-  Value merged = original.Clone(), rest = patch.is_null() ? Value::Object() : patch.Clone();
+  Value merged = json::Share(original), rest = patch.is_null() ? Value::Object() : patch.Clone();
   if (auto done = MergeMap(merged, rest, schema); !done) return std::unexpected(std::move(done).error());
   if (shown) *shown = GoPrint(rest);
   if (auto problem = TypedConversionProblem(schema, merged)) {
@@ -410,7 +455,7 @@ Result<json::Value> StrategicMerge(SchemaPtr schema, const json::Value& original
     errors.push_back({FieldErrorType::kInvalid, "patch", Quote(GoPrint(rest)), std::move(*problem)});
     return std::unexpected(InvalidError("", "", "", errors));
   }
-  SortRawObjects(schema, merged);
+  if (HoldsRawJson(schema)) SortRawObjects(schema, merged);
   CoerceIntegers(schema, merged);
   return merged;
 }

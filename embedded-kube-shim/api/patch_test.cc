@@ -1,21 +1,17 @@
 #include <catch2/catch.hpp>
 
+#include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/api/typed_value.h"
+#include "tests/support/json.h"
 
 using namespace skerry;
 using namespace skerry::kube;
 using json::Value;
+using skerry::testing::Json;
 
 namespace {
-
-Value Json(std::string_view text) {
-  Value out;
-  std::string error;
-  INFO(text);
-  REQUIRE(Value::Parse(text, &out, &error));
-  return out;
-}
 
 SchemaPtr Kind(std::string_view definition) {
   SchemaPtr schema = FindBuiltinSchema(definition);
@@ -53,6 +49,52 @@ std::string Owner(const Value& object, std::string_view manager) {
 }
 
 }  // namespace
+
+TEST_CASE("objects compare as written without being filled first", "[ssa]") {
+  const SchemaPtr schema = Kind("io.k8s.api.core.v1.Pod");
+  const char* const kTexts[] = {
+      R"({"apiVersion":"v1","kind":"Pod"})",
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","managedFields":[]},"spec":{"containers":[]},"status":{}})",
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{},"finalizers":[]},"spec":{"containers":[{"name":"a","env":[{"name":"x"},{"name":"y","value":"1"}],"resources":{}}]}})",
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","labels":{"l":"1"}},"spec":{"containers":[{"name":"b"},{"name":"a","env":[{"name":"y"},{"name":"x","value":"1"}],"resources":{"limits":{"cpu":"1"}}}]}})",
+      R"({"metadata":{"labels":{"l":"2"},"finalizers":["f","g"]},"spec":{"containers":[{"name":"a","ports":[{"containerPort":1},{"containerPort":1,"protocol":"UDP"}]}],"affinity":{"nodeAffinity":{}},"nodeSelector":{}}})",
+      R"({"metadata":{"finalizers":["g"]},"spec":{"containers":[{"name":"a","ports":[{"containerPort":2},{"containerPort":1,"protocol":"UDP"},{"containerPort":1,"protocol":"UDP"}]}],"affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[]}},"nodeSelector":{"d":"ssd"}}})",
+      R"({"metadata":null,"spec":{"containers":null,"securityContext":{"sysctls":[]},"volumes":[{"name":"v","emptyDir":{}},{"name":"w","configMap":{"name":"c","items":[]}}]}})",
+      R"({"metadata":{},"spec":{"securityContext":{},"volumes":[{"name":"w","configMap":{"name":"c"}},{"name":"v","hostPath":{"path":"/"}}],"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule","labelSelector":{"matchExpressions":[]}}]}})",
+      R"({"metadata":{},"spec":{"topologySpreadConstraints":[{"maxSkew":1,"topologyKey":"z","whenUnsatisfiable":"DoNotSchedule","labelSelector":{}}],"overhead":{}},"status":{"conditions":[{"type":"a","status":"True"}],"hostIP":""}})"};
+  for (const std::string_view one : kTexts) {
+    for (const std::string_view other : kTexts) {
+      const Value before = Json(one), after = Json(other);
+      Value a = before.Clone(), b = after.Clone();
+      for (Value* value : {&a, &b}) {
+        if (Value* metadata = value->Find("metadata")) metadata->Erase("managedFields");
+        FillAlwaysEmitted(schema, *value);
+      }
+      const Comparison seen = CompareTyped(schema, before, after, RawObjects::kAsBytes, Seen::kAsWritten), wanted = CompareTyped(schema, a, b);
+      INFO(one);
+      INFO(other);
+      CHECK(seen.added.ToJson().Dump() == wanted.added.ToJson().Dump());
+      CHECK(seen.removed.ToJson().Dump() == wanted.removed.ToJson().Dump());
+      CHECK(seen.modified.ToJson().Dump() == wanted.modified.ToJson().Dump());
+    }
+  }
+}
+
+TEST_CASE("who loses nothing keeps the stored form of what he owns", "[ssa]") {
+  const ResourceDef def = ConfigMaps();
+  const SchemaPtr schema = def.versions.back().schema;
+  Value first = Json(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"a":"1","b":"1"}})");
+  UpdateManagedFields(def, schema, nullptr, first, By("one"));
+  Value second = first.Clone();
+  second.Find("data")->Set("c") = "1";
+  UpdateManagedFields(def, schema, &first, second, By("two", 1));
+  CHECK(Owner(second, "one") == Owner(first, "one"));
+  CHECK(Owner(second, "two") == R"(Update {"f:data":{"f:c":{}}})");
+  Value third = Json(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"a":"2","c":"1"}})");   // a client that forgets managers
+  UpdateManagedFields(def, schema, &second, third, By("two", 2));
+  CHECK(Owner(third, "one") == R"(Update {"f:data":{}})");
+  CHECK(Owner(third, "two") == R"(Update {"f:data":{"f:a":{},"f:c":{}}})");
+}
 
 TEST_CASE("strategic merge joins keyed lists, removes by null and by directive", "[patch]") {
   const auto pod = R"({"spec":{"containers":[{"name":"a","image":"1","args":["x"]},{"name":"b","image":"2"}],"nodeSelector":{"d":"ssd"}}})";
@@ -160,4 +202,28 @@ TEST_CASE("replicas keep their owner when they are scaled by somebody else", "[s
   CHECK(ParentManagedFields(parent, stolen, "apps/v1", ".spec.replicas").Dump() ==
         R"([{"manager":"a","operation":"Apply","apiVersion":"apps/v1","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{"f:paused":{}}}},)"
         R"({"manager":"s","operation":"Update","apiVersion":"apps/v1","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{"f:replicas":{}}},"subresource":"scale"}])");
+}
+
+TEST_CASE("a strategic merge of many elements merges, deletes and orders them as it does few") {
+  const auto containers = [](int from, int to, std::string_view image) {
+    std::string out;
+    for (int i = from; i < to; ++i) out += Cat(out.empty() ? "" : ",", R"({"name":"c)", i, R"(","image":")", image, R"("})");
+    return out;
+  };
+  std::string order, deletions;
+  for (int i = 99; i >= 0; --i) order += Cat(order.empty() ? "" : ",", R"({"name":"c)", i, R"("})");
+  for (int i = 40; i < 90; ++i) deletions += Cat(R"(,{"name":"c)", i, R"(","$patch":"delete"})");
+  const std::string original = Cat(R"({"spec":{"containers":[)", containers(0, 90, "old"), "]}}");
+  CHECK(Merged(original, Cat(R"({"spec":{"containers":[)", containers(80, 100, "new"), "]}}")) ==
+        Cat(R"({"spec":{"containers":[)", containers(0, 80, "old"), ",", containers(80, 100, "new"), "]}}"));
+  CHECK(Merged(original, Cat(R"({"spec":{"containers":[)", containers(0, 1, "new"), deletions, "]}}")) ==
+        Cat(R"({"spec":{"containers":[)", containers(0, 1, "new"), ",", containers(1, 40, "old"), "]}}"));
+  const Value ordered = Json(Merged(original, Cat(R"({"spec":{"$setElementOrder/containers":[)", order, "]}}")));
+  CHECK(ordered.At({"spec", "containers"}).size() == 90);
+  CHECK(ordered.At({"spec", "containers"}).Items()[0]["name"].Str() == "c89");
+  CHECK(ordered.At({"spec", "containers"}).Items()[89]["name"].Str() == "c0");
+  std::string finalizers;
+  for (int i = 0; i < 100; ++i) finalizers += Cat(i ? "," : "", R"("f/)", i, "\"");
+  const Value left = Json(Merged(Cat(R"({"metadata":{"finalizers":[)", finalizers, "]}}"), Cat(R"({"metadata":{"$deleteFromPrimitiveList/finalizers":[)", finalizers.substr(0, finalizers.rfind(',')), "]}}")));
+  CHECK(left.At({"metadata", "finalizers"}).Dump() == R"(["f/99"])");
 }

@@ -3,9 +3,11 @@
 #include <cmath>
 
 #include "core/base/strings.h"
+#include "core/json/share.h"
 #include "core/text/base64.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/go_value.h"
+#include "embedded-kube-shim/api/typed_walk.h"
 
 namespace skerry::kube {
 
@@ -49,18 +51,21 @@ std::string GoTypeName(SchemaPtr owner, const Field& field, std::string_view pla
   return pieces.size() < 2 ? std::string(plain) : Cat(pieces[pieces.size() - 2], '.', field.go_type);
 }
 
-Problem Check(SchemaPtr schema, const Value& value, const std::string& go_type = {}) {
-  if (value.is_null() || !schema) return {};
-  const auto named = [&](std::string_view plain) { return go_type.empty() ? std::string(plain) : go_type; };
+Problem CheckStruct(SchemaPtr schema, const Value& value);
+
+// `field` of `owner` holds the value; null at the root and for items.
+Problem Check(SchemaPtr schema, const Value& value, SchemaPtr owner = nullptr, const Field* field = nullptr) {
+  if (value.is_null() || !schema || json::IsFrozen(value)) return {};
+  const auto scalar = [&](bool fits, std::string_view kind) { return fits ? Problem() : CheckScalar(value, kind, field ? GoTypeName(owner, *field, kind) : std::string(kind)); };
   switch (schema->type) {
     case Type::kAny:
     case Type::kRawExtension:
     case Type::kFieldsV1: return {};
-    case Type::kString: return CheckScalar(value, "string", named("string"));
-    case Type::kBool: return CheckScalar(value, "bool", named("bool"));
-    case Type::kInt32: return CheckScalar(value, "int32", named("int32"));
-    case Type::kInt64: return CheckScalar(value, "int64", named("int64"));
-    case Type::kDouble: return CheckScalar(value, "float64", named("float64"));
+    case Type::kString: return scalar(value.is_string(), "string");
+    case Type::kBool: return scalar(value.is_bool(), "bool");
+    case Type::kInt32: return scalar(value.is_int(), "int32");
+    case Type::kInt64: return scalar(value.is_int(), "int64");
+    case Type::kDouble: return scalar(value.is_number(), "float64");
     case Type::kBytes: return CheckBytes(value);
     case Type::kMap:
       if (!value.is_object()) return Cat("cannot restore map from ", GoKind(value));
@@ -72,17 +77,21 @@ Problem Check(SchemaPtr schema, const Value& value, const std::string& go_type =
       for (const auto& item : value.Items())
         if (auto problem = Check(schema->item, item)) return problem;
       return {};
-    case Type::kStruct:
-      if (!value.is_object()) return Cat("cannot restore struct from: ", GoKind(value));
-      for (const auto& field : schema->fields)
-        if (const Value* member = value.Find(field.name))
-          if (auto problem = Check(field.type, *member, GoTypeName(schema, field, ""))) return problem;
-      return {};
+    case Type::kStruct: return CheckStruct(schema, value);
     default: {   // types with a decoder of their own: its words
       auto decoded = DecodeValue(schema, value.Clone());
       return decoded ? Problem() : Problem(std::string(decoded.error().message()));
     }
   }
+}
+
+Problem CheckStruct(SchemaPtr schema, const Value& value) {
+  if (!value.is_object()) return Cat("cannot restore struct from: ", GoKind(value));
+  MemberFinder members(&value);
+  for (const auto& field : schema->fields)
+    if (const Value* member = members.Find(field.name))
+      if (auto problem = Check(field.type, *member, schema, &field)) return problem;
+  return {};
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "core/base/strings.h"
+#include "core/json/layout.h"
 #include "core/text/base64.h"
 #include "core/text/duration.h"
 #include "embedded-kube-shim/api/codec.h"
@@ -75,7 +76,10 @@ bool DecodeRaw(std::string_view data, int depth, Value& out) {
     Canonicalize(schema, out);
     return true;
   }
-  return Value::Parse(raw, &out, nullptr);
+  auto parsed = json::ParseAsWritten(raw);
+  if (!parsed) return false;
+  out = std::move(*parsed);
+  return true;
 }
 
 bool DecodeUnion(SchemaPtr schema, std::string_view data, int depth, Value& out) {
@@ -123,8 +127,27 @@ bool DecodeEntry(SchemaPtr schema, std::string_view data, int depth, Value& map)
     if (in.field == 1) key = in.bytes;
     if (in.field == 2 && !DecodeOne(schema->item, in, depth, value)) return false;
   }
-  map.Set(key) = std::move(value);
+  map.MutableMembers().push_back({std::string(key), std::move(value)});   // see DropRepeatedKeys
   return in.ok();
+}
+
+// Go decodes into a map: the last of equal keys stays.
+void DropRepeatedKeys(SchemaPtr schema, Value& object) {
+  for (const Field& field : schema->fields) {
+    Value* map = field.type->type == Type::kMap ? object.Find(field.name) : nullptr;
+    if (!map || !map->is_object()) continue;
+    auto& members = map->MutableMembers();
+    const auto not_before = [](const json::Member& a, const json::Member& b) { return a.key >= b.key; };
+    if (std::adjacent_find(members.begin(), members.end(), not_before) == members.end()) continue;
+    std::stable_sort(members.begin(), members.end(), [](const json::Member& a, const json::Member& b) { return a.key < b.key; });
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (i + 1 < members.size() && members[i + 1].key == members[i].key) continue;
+      if (kept != i) members[kept] = std::move(members[i]);
+      ++kept;
+    }
+    members.resize(kept);
+  }
 }
 
 bool DecodeField(const Field& field, const Reader& in, int depth, Value& object) {
@@ -165,7 +188,9 @@ bool DecodeMessage(SchemaPtr schema, std::string_view data, json::Value& out, in
   switch (schema->type) {
     case Type::kStruct:
       if (!out.is_object()) out = Value::Object();
-      return DecodeLevel(schema, data, 0, {}, depth + 1, out);
+      if (!DecodeLevel(schema, data, 0, {}, depth + 1, out)) return false;
+      DropRepeatedKeys(schema, out);
+      return true;
     case Type::kTime:
     case Type::kMicroTime: return DecodeTime(data, schema->type == Type::kMicroTime, out);
     case Type::kIntOrString: return DecodeIntOrString(data, out);

@@ -5,6 +5,7 @@
 #include "core/base/strings.h"
 #include "core/text/base64.h"
 #include "core/text/duration.h"
+#include "core/json/layout.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/protobuf_wire.h"
 
@@ -130,6 +131,12 @@ std::string UnionMessage(SchemaPtr schema, const Value& value) {
 
 }  // namespace
 
+std::string AbsentField(const Field& field) {
+  std::string out;
+  AppendField(field, nullptr, out);
+  return out;
+}
+
 std::string EncodeMessage(SchemaPtr schema, const json::Value& value) {
   std::string out;
   switch (schema->type) {
@@ -144,7 +151,7 @@ std::string EncodeMessage(SchemaPtr schema, const json::Value& value) {
       [[fallthrough]];
     case Type::kRawExtension:
     case Type::kFieldsV1:
-      if (!value.is_null()) PutBytes(out, 1, value.Dump());
+      if (!value.is_null()) PutBytes(out, 1, json::DumpAsWritten(value));
       return out;
     default: return out;
   }

@@ -34,6 +34,8 @@ class Reader {
 
 // One value without tag and length.
 std::string EncodeMessage(SchemaPtr schema, const json::Value& value);
+// A field, with its tag, that an object does not have: what Go writes nevertheless.
+std::string AbsentField(const Field& field);
 // False when the bytes are no such message. `depth` guards the stack.
 bool DecodeMessage(SchemaPtr schema, std::string_view data, json::Value& out, int depth);
 

@@ -1,6 +1,7 @@
 #include "embedded-kube-shim/api/status.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "core/base/strings.h"
 
@@ -77,9 +78,10 @@ Error ConflictError(std::string_view group, std::string_view resource, std::stri
 
 Error InvalidError(std::string_view group, std::string_view kind, std::string_view name, const FieldErrors& errors) {
   std::vector<std::string> texts;
+  std::unordered_set<std::string> seen;   // there may be thousands
   for (const FieldError& error : errors) {
     std::string text = error.Text();
-    if (std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(std::move(text));
+    if (seen.insert(text).second) texts.push_back(std::move(text));
   }
   std::string list = texts.empty() ? "<nil>" : texts.size() == 1 ? texts[0] : Cat('[', Join(texts, ", "), ']');
   Error result = Named(Code::kInvalid, Cat(Qualified(group, kind), " ", Quote(name), " is invalid: ", list), group, kind, name);

@@ -112,7 +112,8 @@ Value TableRow(const ResourceDef& def, const Version& version, const Value& obje
   } else if (const printer::Printer print = printer::FindPrinter(def.group, def.kind)) {
     print(row);
   } else {
-    row.AddName().AddText(object.At({"metadata", "creationTimestamp"}));
+    // The bookmark behind initial events is no object: its time is Go's zero.
+    row.AddName().AddText(object.At({"metadata", "creationTimestamp"}), "0001-01-01T00:00:00Z");
   }
   Value out = Value::Object();
   out.Set("cells") = std::move(row.cells);
@@ -126,7 +127,9 @@ const json::NameSet& UnprintedMembers(const ResourceDef& def) {
   // Of a pod's specification containers count, of the rest little is shown.
   static const json::NameSet pod{"managedFields", "annotations", "labels", "ownerReferences", "env", "envFrom", "args", "command", "ports", "resources", "allocatedResources", "volumes", "volumeMounts",
                                  "volumeDevices", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "securityContext", "affinity", "tolerations", "topologySpreadConstraints", "nodeSelector",
-                                 "hostAliases", "imagePullSecrets"};
+                                 "hostAliases", "imagePullSecrets", "image", "imagePullPolicy", "imageID", "containerID", "terminationMessagePath", "terminationMessagePolicy", "resizePolicy",
+                                 "dnsPolicy", "dnsConfig", "serviceAccount", "serviceAccountName", "schedulerName", "enableServiceLinks", "priority", "preemptionPolicy",
+                                 "terminationGracePeriodSeconds", "hostIP", "hostIPs", "podIP", "qosClass", "message", "lastProbeTime", "lastTransitionTime"};
   return def.group.empty() && def.kind == "Pod" ? pod : any;
 }
 

@@ -28,13 +28,17 @@ std::string HumanDuration(std::chrono::seconds duration) {
 }
 
 bool ParseTime(std::string_view text, Time* out) {
-  std::tm utc{};
-  const std::string copy(text);
-  if (copy.size() < 20 || copy.back() != 'Z') return false;
-  if (std::sscanf(copy.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday, &utc.tm_hour, &utc.tm_min, &utc.tm_sec) != 6) return false;
-  utc.tm_year -= 1900;
-  utc.tm_mon -= 1;
-  *out = std::chrono::system_clock::from_time_t(timegm(&utc));
+  constexpr std::string_view kForm = "0000-00-00T00:00:00";
+  if (text.size() < kForm.size() + 1 || text.back() != 'Z') return false;
+  int numbers[6] = {}, at = 0;
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    const bool digit = text[i] >= '0' && text[i] <= '9';
+    if (digit != (kForm[i] == '0') || (!digit && text[i] != kForm[i])) return false;
+    if (digit) numbers[at] = numbers[at] * 10 + (text[i] - '0');
+    else ++at;
+  }
+  const std::chrono::year_month_day date{std::chrono::year(numbers[0]), std::chrono::month(static_cast<unsigned>(numbers[1])), std::chrono::day(static_cast<unsigned>(numbers[2]))};
+  *out = std::chrono::sys_days(date) + std::chrono::hours(numbers[3]) + std::chrono::minutes(numbers[4]) + std::chrono::seconds(numbers[5]);
   return true;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "core/text/quantity.h"
 #include "embedded-kube-shim/api/table_format.h"
 
 namespace skerry::kube::printer {
@@ -102,6 +103,18 @@ void PrintSigningRequest(Row& row) {
   const Value& seconds = spec["expirationSeconds"];
   row.AddName().AddAge().AddText(spec["signerName"], "<none>").AddText(spec["username"]);
   row.Add(Value(seconds.is_null() ? std::string("<none>") : HumanDuration(std::chrono::seconds(seconds.Int())))).Add(Value(status));
+}
+
+// Of a pod all containers together.
+void PrintMetrics(Row& row) {
+  text::Quantity cpu, memory;
+  const auto add = [&](const Value& usage) {
+    if (const auto q = text::Quantity::Parse(usage["cpu"].Str("0"))) cpu += *q;
+    if (const auto q = text::Quantity::Parse(usage["memory"].Str("0"))) memory += *q;
+  };
+  if (row.object["usage"].is_object()) add(row.object["usage"]);
+  for (const auto& container : row.object["containers"].Items()) add(container["usage"]);
+  row.AddName().Add(Value(cpu.Canonical())).Add(Value(memory.Canonical())).AddText(row.object["window"]);
 }
 
 void PrintLease(Row& row) { row.AddName().AddText(row.object.At({"spec", "holderIdentity"})).AddAge(); }
@@ -207,6 +220,43 @@ void PrintApiService(Row& row) {
   row.AddName().Add(Value(service.is_null() ? std::string("Local") : Cat(service["namespace"].Str(), '/', service["name"].Str()))).Add(Value(available)).AddAge();
 }
 
+// The host of the first router that has the route; else why the first one refused it.
+std::string RouteHost(const Value& route) {
+  const Value& routers = route.At({"status", "ingress"});
+  for (const auto& router : routers.Items()) {
+    for (const auto& condition : router["conditions"].Items()) {
+      if (condition["type"].Str() != "Admitted") continue;
+      if (condition["status"].Str() != "False") return std::string(router["host"].Str());
+      if (routers.size() == 1) return std::string(condition["reason"].Str());
+    }
+  }
+  return std::string(route.At({"spec", "host"}).Str());
+}
+
+std::string RouteServices(const Value& spec) {
+  if (spec["alternateBackends"].size() == 0) return std::string(spec["to"]["name"].Str());
+  std::vector<const Value*> backends{&spec["to"]};
+  for (const auto& backend : spec["alternateBackends"].Items()) backends.push_back(&backend);
+  std::int64_t total = 0;
+  for (const Value* backend : backends) total += (*backend)["weight"].Int();
+  std::vector<std::string> shown;
+  for (const Value* backend : backends) shown.push_back(Cat((*backend)["name"].Str(), "(", total > 0 ? (*backend)["weight"].Int() * 100 / total : 0, "%)"));
+  return Join(shown, ",");
+}
+
+void PrintRoute(Row& row) {
+  const Value& spec = row.object["spec"];
+  const Value& port = spec["port"]["targetPort"];
+  std::string termination(spec["tls"]["termination"].Str());
+  if (const auto insecure = spec["tls"]["insecureEdgeTerminationPolicy"].Str(); !insecure.empty()) termination += Cat("/", insecure);
+  row.AddName().Add(Value(RouteHost(row.object))).AddText(spec["path"]).Add(Value(RouteServices(spec)));
+  row.Add(Value(port.is_null() ? std::string("<all>") : port.is_string() ? std::string(port.Str()) : std::to_string(port.Int()))).Add(Value(termination)).AddText(spec["wildcardPolicy"]);
+}
+
+void PrintProject(Row& row) {
+  row.AddName().AddText(row.object.At({"metadata", "annotations", "openshift.io/display-name"})).AddText(row.object.At({"status", "phase"}));
+}
+
 void PrintNameAndAge(Row& row) { row.AddName().AddAge(); }
 
 void PrintResourceClaim(Row& row) {
@@ -260,6 +310,10 @@ constexpr Entry kPrinters[] = {
     {"flowcontrol.apiserver.k8s.io", "FlowSchema", PrintFlowSchema},
     {"flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", PrintPriorityLevel},
     {"apiregistration.k8s.io", "APIService", PrintApiService},
+    {"project.openshift.io", "Project", PrintProject},
+    {"route.openshift.io", "Route", PrintRoute},
+    {"metrics.k8s.io", "NodeMetrics", PrintMetrics},
+    {"metrics.k8s.io", "PodMetrics", PrintMetrics},
     {"resource.k8s.io", "DeviceClass", PrintNameAndAge},
     {"resource.k8s.io", "ResourceClaimTemplate", PrintNameAndAge},
     {"resource.k8s.io", "ResourceClaim", PrintResourceClaim},

@@ -3,21 +3,16 @@
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/table.h"
 #include "embedded-kube-shim/api/table_format.h"
+#include "tests/support/json.h"
 
 using namespace skerry;
 using namespace skerry::kube;
 using json::Value;
+using skerry::testing::Json;
 
 namespace {
 
 const auto kNow = std::chrono::system_clock::from_time_t(1'767'225'600);   // 2026-01-01T00:00:00Z
-
-Value Json(std::string_view text) {
-  Value out;
-  INFO(text);
-  REQUIRE(Value::Parse(text, &out, nullptr));
-  return out;
-}
 
 ResourceDef Def(std::string group, std::string kind) {
   ResourceDef def;
@@ -69,6 +64,16 @@ TEST_CASE("a finished pod's row says so", "[table]") {
   const Value row = TableRow(def, def.versions[0], Json(R"({"metadata":{"name":"p"},"status":{"phase":"Succeeded"}})"), IncludeObject::kMetadata, kNow);
   CHECK(row["conditions"].Items()[0]["reason"].Str() == "Succeeded");
   CHECK(row["object"].Dump() == R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"p"}})");
+}
+
+TEST_CASE("a route's row says where it is reached and who shares its requests", "[table]") {
+  const std::string_view shared = R"({"metadata":{"name":"r"},"spec":{"host":"a.example","path":"/x","to":{"name":"one","weight":30},"alternateBackends":[{"name":"two","weight":10}],
+    "port":{"targetPort":8080},"tls":{"termination":"edge","insecureEdgeTerminationPolicy":"Redirect"},"wildcardPolicy":"None"},
+    "status":{"ingress":[{"host":"b.example","conditions":[{"type":"Admitted","status":"True"}]}]}})";
+  CHECK(Cells("route.openshift.io", "Route", shared) == R"-(["r","b.example","/x","one(75%),two(25%)","8080","edge/Redirect","None"])-");
+  const std::string_view refused = R"({"metadata":{"name":"r"},"spec":{"host":"a.example","to":{"name":"one","weight":100}},
+    "status":{"ingress":[{"host":"a.example","conditions":[{"type":"Admitted","status":"False","reason":"HostAlreadyClaimed"}]}]}})";
+  CHECK(Cells("route.openshift.io", "Route", refused) == R"-(["r","HostAlreadyClaimed","","one","<all>","",""])-");
 }
 
 TEST_CASE("kinds without a printer show name and creation", "[table]") {

@@ -2,6 +2,7 @@
 #include <map>
 #include <optional>
 
+#include "core/json/share.h"
 #include "embedded-kube-shim/api/typed_walk.h"
 
 namespace skerry::kube {
@@ -16,7 +17,7 @@ Maybe Merge(SchemaPtr schema, const Value* base, const Value* config);
 
 Maybe KeepNewer(const Value* base, const Value* config) {
   if (config) return config->Clone();
-  if (base) return base->Clone();
+  if (base) return json::Share(*base);
   return {};
 }
 
@@ -111,6 +112,8 @@ Maybe MergeLists(SchemaPtr schema, const Value* base, const Value* config) {
 
 Maybe Merge(SchemaPtr schema, const Value* base, const Value* config) {
   if (!base && !config) return {};
+  // What is applied has every element of a list under a key of its own: alike, both merge to themselves.
+  if (base && config && json::IsFrozen(*base) && Identical(*base, *config)) return json::Share(*base);
   const Shape shape = config ? ShapeOf(schema, config) : ShapeOf(schema, base);
   if (shape.kind == Shape::kScalar || shape.atomic) return KeepNewer(base, config);
   const auto filled = [&](const Value* v) { return v && v->size() > 0 && (shape.kind == Shape::kList ? v->is_array() : v->is_object()); };
@@ -122,6 +125,13 @@ Maybe Merge(SchemaPtr schema, const Value* base, const Value* config) {
 
 Value Remove(SchemaPtr schema, const Value& value, const FieldSet& items);
 
+// What is left below a place that stays itself: empty rather than nothing.
+Value RemoveBelow(SchemaPtr schema, const Value& value, const FieldSet& items) {
+  Value left = Remove(schema, value, items);
+  if (!left.is_null()) return left;
+  return value.is_object() ? Value::Object() : value.is_array() ? Value::Array() : Value();
+}
+
 Value RemoveFromList(SchemaPtr schema, const Value& value, const FieldSet& items) {
   Value out;
   for (const auto& item : value.Items()) {
@@ -129,7 +139,7 @@ Value RemoveFromList(SchemaPtr schema, const Value& value, const FieldSet& items
     if (!ElementStep(schema, item, &step).empty()) step.clear();
     if (!step.empty() && items.HasStep(step)) continue;
     const FieldSet& below = items.Below(step);
-    out.Append(below.empty() ? item.Clone() : Remove(ElementOf(schema), item, below));
+    out.Append(below.empty() ? json::Share(item) : RemoveBelow(ElementOf(schema), item, below));
   }
   return out;   // null when nothing is left
 }
@@ -140,7 +150,7 @@ Value RemoveFromMap(SchemaPtr schema, const Value& value, const FieldSet& items)
     const PathStep step = FieldStep(member.key);
     if (items.HasStep(step)) continue;
     const FieldSet& below = items.Below(step);
-    out.MutableMembers().push_back({member.key, below.empty() ? member.value.Clone() : Remove(FieldOf(schema, member.key).type, member.value, below)});
+    out.MutableMembers().push_back({member.key, below.empty() ? json::Share(member.value) : RemoveBelow(FieldOf(schema, member.key).type, member.value, below)});
   }
   return out;
 }
@@ -164,14 +174,14 @@ Value RemoveItems(SchemaPtr schema, const Value& value, const FieldSet& items) {
 FieldSet ReconcileWithSchema(SchemaPtr schema, const FieldSet& fields) {
   FieldSet out = fields;
   if (!schema) return out;
-  for (auto& [step, node] : out.nodes()) {
+  for (auto& node : out.nodes()) {
     if (node.below.empty()) continue;
     SchemaPtr type = nullptr;
-    if (step[0] == 'f') {
-      const TypedField field = FieldOf(schema, std::string_view(step).substr(2));
+    if (node.step[0] == 'f') {
+      const TypedField field = FieldOf(schema, std::string_view(node.step).substr(2));
       if (!field.allowed) continue;
       type = field.type;
-    } else if (step[0] == 'k') {
+    } else if (node.step[0] == 'k') {
       type = ElementOf(schema);
     }
     if (!type || type->type == Type::kAny) continue;

@@ -6,6 +6,8 @@
 #include <set>
 
 #include "core/base/strings.h"
+#include "core/json/layout.h"
+#include "core/json/share.h"
 #include "embedded-kube-shim/api/go_value.h"
 #include "embedded-kube-shim/api/typed_walk.h"
 
@@ -66,9 +68,6 @@ TypedField FieldOf(SchemaPtr schema, std::string_view name) {
 
 SchemaPtr ElementOf(SchemaPtr list) { return list && list->type == Type::kList ? list->item : nullptr; }
 
-namespace {
-
-// What a key means when it is left out: its default; built-in types default fields that are always written to their zero value.
 const Value* KeyDefault(SchemaPtr item, std::string_view name) {
   static const Value kEmpty(""), kZero(0);
   const Field* field = item ? item->Find(name) : nullptr;
@@ -79,30 +78,30 @@ const Value* KeyDefault(SchemaPtr item, std::string_view name) {
   return field->type->type == Type::kString ? &kEmpty : &kZero;
 }
 
-}  // namespace
-
 std::string ElementStep(SchemaPtr list, const Value& item, PathStep* step) {
   if (list->list_kind == ListKind::kSet) {
     if (item.is_object()) return "associative list without keys has an element that's a map type";
     if (item.is_array()) return "not supported: associative list with lists as elements";
     if (item.is_null()) return "associative list without keys has an element that's an explicit null";
-    *step = ValueStep(item);
+    if (step) *step = ValueStep(item);
     return {};
   }
   if (item.is_null()) return "associative list with keys may not have a null element";
   if (!item.is_object()) return "associative list with keys may not have non-map elements";
   std::vector<std::pair<std::string, const Value*>> keys;
+  bool any = false;
   for (const auto& name : list->list_map_keys) {
     const Value* value = item.Find(name);
     if (!value) value = KeyDefault(list->item, name);
-    if (value) keys.emplace_back(name, value);
+    any = any || value;
+    if (value && step) keys.emplace_back(name, value);
   }
-  if (keys.empty()) {
+  if (!any) {
     std::string names;
     for (const auto& name : list->list_map_keys) names += (names.empty() ? "" : " ") + Quote(name);
     return Cat("associative list with keys has an element that omits all key fields [", names, "] (and doesn't have default values for any key fields)");
   }
-  *step = KeyStep(std::move(keys));
+  if (step) *step = KeyStep(std::move(keys));
   return {};
 }
 
@@ -124,7 +123,25 @@ class Validator {
   }
 
  private:
-  void Report(std::string_view text) { problems.push_back(path_.empty() ? std::string(text) : Cat(PathText(path_), ": ", text)); }
+  // One step down; its text is only made for a message.
+  struct Place {
+    std::string_view name;
+    SchemaPtr list = nullptr;            // null: `name` is a member
+    const Value* item = nullptr;
+    std::size_t index = 0;
+    PathStep Step() const {
+      if (!list) return FieldStep(name);
+      PathStep step = IndexStep(index);
+      if (list->type == Type::kList && list->list_kind != ListKind::kAtomic) ElementStep(list, *item, &step);
+      return step;
+    }
+  };
+
+  void Report(std::string_view text) {
+    FieldPath path;
+    for (const auto& place : path_) path.push_back(place.Step());
+    problems.push_back(path.empty() ? std::string(text) : Cat(PathText(path), ": ", text));
+  }
 
   void VisitScalar(SchemaPtr schema, const Value& value) {
     switch (ScalarOf(schema ? schema->type : Type::kAny)) {
@@ -145,15 +162,16 @@ class Validator {
   void VisitList(SchemaPtr schema, const Value& value) {
     if (!value.is_array()) return Report(Cat("expected list, got &{", GoPrint(value), "}"));
     const bool keyed = schema && schema->type == Type::kList && schema->list_kind != ListKind::kAtomic;
+    const bool refuse = keyed && duplicates_ == Duplicates::kRefuse;
     std::set<PathStep> seen;
     for (std::size_t i = 0; i < value.size(); ++i) {
       const Value& item = value.Items()[i];
-      PathStep step = IndexStep(i);
       if (keyed) {
-        if (const std::string problem = ElementStep(schema, item, &step); !problem.empty()) return Report(Cat("element ", i, ": ", problem));
-        if (!seen.insert(step).second && duplicates_ == Duplicates::kRefuse) Report(Cat("duplicate entries for key ", StepText(step)));
+        PathStep step;
+        if (const std::string problem = ElementStep(schema, item, refuse ? &step : nullptr); !problem.empty()) return Report(Cat("element ", i, ": ", problem));
+        if (refuse && !seen.insert(step).second) Report(Cat("duplicate entries for key ", StepText(step)));
       }
-      path_.push_back(step);
+      path_.push_back({{}, schema ? schema : &kUntypedSchema, &item, i});
       Visit(ElementOf(schema), item);
       path_.pop_back();
     }
@@ -161,9 +179,11 @@ class Validator {
 
   void VisitMap(SchemaPtr schema, const Value& value) {
     if (!value.is_object()) return Report(Cat("expected map, got &{", GoPrint(value), "}"));
+    FieldFinder fields(schema && schema->type == Type::kStruct ? schema : nullptr);
     for (const auto& member : value.Members()) {
-      const TypedField field = FieldOf(schema, member.key);
-      path_.push_back(FieldStep(member.key));
+      const Field* known = fields.Find(member.key);
+      const TypedField field = known ? TypedField{known->type, true, true} : FieldOf(schema, member.key);
+      path_.push_back({member.key, nullptr, nullptr, 0});
       if (!field.allowed) Report("field not declared in schema");
       else Visit(field.type, member.value);
       path_.pop_back();
@@ -172,7 +192,7 @@ class Validator {
   }
 
   Duplicates duplicates_;
-  FieldPath path_;
+  std::vector<Place> path_;
 };
 
 }  // namespace
@@ -215,153 +235,45 @@ Value ZeroOf(SchemaPtr schema) {
 
 }  // namespace
 
+Value ZeroOf(const Field& field) { return field.pointer ? Value() : ZeroOf(field.type); }
+
+bool IsLeftOut(const Field& field, const Value& member) {
+  // Go's encoder leaves an empty list out, so nobody can own it.
+  const bool collection = field.type->type == Type::kList || field.type->type == Type::kMap;
+  return collection && field.omit_empty && !field.pointer && (member.is_array() || member.is_object()) && member.size() == 0;
+}
+
+bool IsAlwaysThere(const Field& field) {
+  // omitempty never drops a struct (nor a type with a struct behind it); only a nil pointer or omitzero does.
+  const bool by_value = field.type->type == Type::kStruct || field.type->type == Type::kTime || field.type->type == Type::kMicroTime ||
+                        field.type->type == Type::kQuantity || field.type->type == Type::kIntOrString || field.type->type == Type::kDuration;
+  return !field.omit_zero && !(field.omit_empty && (field.pointer || !by_value));
+}
+
 void FillAlwaysEmitted(SchemaPtr schema, Value& value) {
-  if (!schema) return;
+  if (!schema || json::IsFrozen(value)) return;
   if (schema->type == Type::kMap && value.is_object())
     for (auto& member : value.MutableMembers()) FillAlwaysEmitted(schema->item, member.value);
   if (schema->type == Type::kList && value.is_array())
     for (auto& item : value.MutableItems()) FillAlwaysEmitted(schema->item, item);
   if (schema->type != Type::kStruct || !value.is_object()) return;
+  MemberFinder members(&value);
+  std::vector<const Field*> absent;
+  bool left_out = false;
   for (const auto& field : schema->fields) {
-    if (Value* member = value.Find(field.name)) {
-      // Go's encoder leaves an empty list out, so nobody can own it.
-      const bool collection = field.type->type == Type::kList || field.type->type == Type::kMap;
-      if (collection && field.omit_empty && !field.pointer && (member->is_array() || member->is_object()) && member->size() == 0) value.Erase(field.name);
+    if (auto* member = const_cast<Value*>(members.Find(field.name))) {
+      if (IsLeftOut(field, *member)) left_out = true;
       else FillAlwaysEmitted(field.type, *member);
-      continue;
-    }
-    // omitempty never drops a struct (nor a type with a struct behind it); only a nil pointer or omitzero does.
-    const bool by_value = field.type->type == Type::kStruct || field.type->type == Type::kTime || field.type->type == Type::kMicroTime ||
-                          field.type->type == Type::kQuantity || field.type->type == Type::kIntOrString || field.type->type == Type::kDuration;
-    if (field.omit_zero || (field.omit_empty && (field.pointer || !by_value))) continue;
-    value.Set(field.name) = field.pointer ? Value() : ZeroOf(field.type);
-  }
-}
-
-// --- comparison
-
-namespace {
-
-// Embedded raw objects are bytes to Go: another order of their keys is a change.
-bool SameValue(SchemaPtr schema, const Value& a, const Value& b, RawObjects raw) {
-  if (!schema || raw == RawObjects::kAsValues) return a == b;
-  if (schema->type == Type::kRawExtension) return a == b && a.Dump() == b.Dump();
-  if (a.kind() != b.kind()) return a == b;
-  if (a.is_array()) {
-    return a.size() == b.size() && std::equal(a.Items().begin(), a.Items().end(), b.Items().begin(),
-                                              [&](const Value& x, const Value& y) { return SameValue(ElementOf(schema), x, y, raw); });
-  }
-  if (!a.is_object()) return a == b;
-  const MemberIndex others(&b);
-  return a.size() == b.size() && std::all_of(a.Members().begin(), a.Members().end(), [&](const json::Member& m) {
-           const Value* other = others.Find(m.key);
-           return other && SameValue(FieldOf(schema, m.key).type, m.value, *other, raw);
-         });
-}
-
-class Comparer {
- public:
-  explicit Comparer(RawObjects raw) : raw_(raw) {}
-  Comparison result;
-
-  void Visit(SchemaPtr schema, const Value* before, const Value* after, bool in_leaf = false) {
-    const Shape l = ShapeOf(schema, before), r = ShapeOf(schema, after);
-    bool leaf = in_leaf;
-    if (!after) {
-      leaf = VisitShape(l, schema, before, after, in_leaf);
-    } else if (!before || l == r) {
-      leaf = VisitShape(r, schema, before, after, in_leaf);
-    } else {
-      VisitShape(l, schema, before, after, in_leaf);
-      leaf = VisitShape(r, schema, before, after, in_leaf);
-    }
-    if (leaf) return;
-    if (!before) result.added.Insert(path_);
-    else if (!after || (after->is_null() && before->is_array())) result.removed.Insert(path_);   // nothing is left of a list
-  }
-
- private:
-  // Returns whether this node was settled as a leaf.
-  bool VisitShape(const Shape& shape, SchemaPtr schema, const Value* before, const Value* after, bool in_leaf) {
-    if (shape.kind == Shape::kScalar) return Leaf(schema, before, after, in_leaf);
-    const auto filled = [&](const Value* v) { return v && v->size() > 0 && (shape.kind == Shape::kList ? v->is_array() : v->is_object()); };
-    if (shape.atomic || (!filled(before) && !filled(after))) return Leaf(schema, before, after, in_leaf);
-    if (shape.kind == Shape::kList) VisitList(schema, before, after, in_leaf);
-    else VisitMap(schema, before, after, in_leaf);
-    return in_leaf;
-  }
-
-  bool Leaf(SchemaPtr schema, const Value* before, const Value* after, bool in_leaf) {
-    if (in_leaf || path_.empty()) return true;
-    if (!before) result.added.Insert(path_);
-    else if (!after) result.removed.Insert(path_);
-    else if (!SameValue(schema, *before, *after, raw_)) result.modified.Insert(path_);
-    return true;
-  }
-
-  void VisitMap(SchemaPtr schema, const Value* before, const Value* after, bool in_leaf) {
-    const auto visit = [&](const std::string& key, const Value* l, const Value* r) {
-      path_.push_back(FieldStep(key));
-      Visit(FieldOf(schema, key).type, l, r, in_leaf);
-      path_.pop_back();
-    };
-    const MemberIndex old_members(before), new_members(after);
-    if (before)
-      for (const auto& member : before->Members()) visit(member.key, &member.value, new_members.Find(member.key));
-    if (after)
-      for (const auto& member : after->Members())
-        if (!old_members.Find(member.key)) visit(member.key, nullptr, &member.value);
-  }
-
-  using Elements = std::map<PathStep, std::vector<const Value*>, StepLess>;
-  static Elements Index(SchemaPtr schema, const Value* list) {
-    Elements out;
-    if (!list) return out;
-    for (const auto& item : list->Items()) {
-      PathStep step;
-      if (ElementStep(schema, item, &step).empty()) out[step].push_back(&item);
-    }
-    return out;
-  }
-
-  void VisitList(SchemaPtr schema, const Value* before, const Value* after, bool in_leaf) {
-    const Elements l = Index(schema, before), r = Index(schema, after);
-    const auto visit = [&](const Value* a, const Value* b) { Visit(ElementOf(schema), a, b, in_leaf); };
-    Elements all = l;
-    all.insert(r.begin(), r.end());
-    static const std::vector<const Value*> kNone;
-    for (const auto& [step, unused] : all) {
-      const auto li = l.find(step), ri = r.find(step);
-      const auto& lhs = li == l.end() ? kNone : li->second;
-      const auto& rhs = ri == r.end() ? kNone : ri->second;
-      path_.push_back(step);
-      if (lhs.size() <= 1 && rhs.size() <= 1) {
-        visit(lhs.empty() ? nullptr : lhs[0], rhs.empty() ? nullptr : rhs[0]);
-      } else if (lhs.size() > 1 && rhs.size() > 1) {
-        // Elements that share a key are owned as a whole.
-        const bool same = lhs.size() == rhs.size() && std::equal(lhs.begin(), lhs.end(), rhs.begin(), [](const Value* a, const Value* b) { return *a == *b; });
-        if (!same) result.modified.Insert(path_);
-      } else if (lhs.size() > 1) {
-        if (!rhs.empty()) visit(nullptr, rhs[0]);
-        result.removed.Insert(path_);
-      } else {
-        if (!lhs.empty()) visit(lhs[0], nullptr);
-        result.added.Insert(path_);
-      }
-      path_.pop_back();
+    } else if (IsAlwaysThere(field)) {
+      absent.push_back(&field);
     }
   }
-
-  RawObjects raw_;
-  FieldPath path_;
-};
-
-}  // namespace
-
-Comparison CompareTyped(SchemaPtr schema, const Value& before, const Value& after, RawObjects raw) {
-  Comparer comparer(raw);
-  comparer.Visit(schema, &before, &after);
-  return std::move(comparer.result);
+  if (left_out)
+    std::erase_if(value.MutableMembers(), [&](const json::Member& m) {
+      const Field* field = schema->Find(m.key);
+      return field && IsLeftOut(*field, m.value);
+    });
+  for (const Field* field : absent) value.Set(field->name) = ZeroOf(*field);
 }
 
 // --- fields
@@ -381,7 +293,7 @@ void SortRawObjects(SchemaPtr schema, Value& value) {
 }
 
 void CoerceIntegers(SchemaPtr schema, Value& value) {
-  if (!schema) return;
+  if (!schema || json::IsFrozen(value)) return;
   if (value.kind() == Value::Kind::kDouble) {
     const double number = value.Double();
     const bool fits = number == std::trunc(number) && std::fabs(number) < 9.2e18;
@@ -410,56 +322,60 @@ Value SortedKeys(const Value& value) {
 
 namespace {
 
-class Collector {
- public:
-  FieldSet result;
+// What a value sets, as the node of the step that leads to it.
+void Collect(SchemaPtr schema, const Value& value, FieldSet::Node& node);
 
-  void Visit(SchemaPtr schema, const Value& value) {
-    const Shape shape = ShapeOf(schema, &value);
-    if (shape.kind == Shape::kScalar || shape.atomic) {
-      result.Insert(path_);
-      return;
-    }
-    if (shape.kind == Shape::kMap) VisitMap(schema, value);
-    else VisitList(schema, value);
+void Keep(FieldSet::Node& parent, FieldSet::Node child) {
+  if (!child.member && child.below.empty()) return;
+  FieldSet::Node& kept = parent.below.Put(child.step);
+  kept.member |= child.member;
+  kept.below = std::move(child.below);
+}
+
+void CollectMap(SchemaPtr schema, const Value& value, FieldSet::Node& node) {
+  FieldFinder fields(schema && schema->type == Type::kStruct ? schema : nullptr);
+  for (const auto& member : value.Members()) {
+    const Field* known = fields.Find(member.key);
+    const TypedField field = known ? TypedField{known->type, true, true} : FieldOf(schema, member.key);
+    FieldSet::Node child{FieldStep(member.key), false, {}};
+    Collect(field.type, member.value, child);
+    child.member |= member.value.is_null() || (member.value.is_object() && member.value.size() == 0) || !field.declared;
+    Keep(node, std::move(child));
   }
+}
 
- private:
-  void VisitMap(SchemaPtr schema, const Value& value) {
-    for (const auto& member : value.Members()) {
-      const TypedField field = FieldOf(schema, member.key);
-      path_.push_back(FieldStep(member.key));
-      Visit(field.type, member.value);
-      if (member.value.is_null() || (member.value.is_object() && member.value.size() == 0) || !field.declared) result.Insert(path_);
-      path_.pop_back();
-    }
+void CollectList(SchemaPtr schema, const Value& value, FieldSet::Node& node) {
+  std::map<PathStep, int> count;
+  std::vector<PathStep> steps;
+  for (const auto& item : value.Items()) {
+    PathStep step;
+    if (ElementStep(schema, item, &step).empty()) ++count[step];
+    else step.clear();
+    steps.push_back(std::move(step));
   }
-
-  void VisitList(SchemaPtr schema, const Value& value) {
-    std::map<PathStep, int> count;
-    for (const auto& item : value.Items()) {
-      PathStep step;
-      if (ElementStep(schema, item, &step).empty()) ++count[step];
-    }
-    for (const auto& item : value.Items()) {
-      PathStep step;
-      if (!ElementStep(schema, item, &step).empty()) continue;
-      path_.push_back(step);
-      if (count[step] == 1) Visit(ElementOf(schema), item);
-      result.Insert(path_);
-      path_.pop_back();
-    }
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].empty()) continue;
+    const bool alone = count[steps[i]] == 1;
+    FieldSet::Node child{std::move(steps[i]), false, {}};
+    if (alone) Collect(ElementOf(schema), value.Items()[i], child);
+    child.member = true;
+    Keep(node, std::move(child));
   }
+}
 
-  FieldPath path_;
-};
+void Collect(SchemaPtr schema, const Value& value, FieldSet::Node& node) {
+  const Shape shape = ShapeOf(schema, &value);
+  if (shape.kind == Shape::kScalar || shape.atomic) node.member = true;
+  else if (shape.kind == Shape::kMap) CollectMap(schema, value, node);
+  else CollectList(schema, value, node);
+}
 
 }  // namespace
 
 FieldSet FieldsOf(SchemaPtr schema, const Value& value) {
-  Collector collector;
-  collector.Visit(schema, value);
-  return std::move(collector.result);
+  FieldSet::Node root;
+  Collect(schema, value, root);
+  return std::move(root.below);
 }
 
 }  // namespace skerry::kube

@@ -32,7 +32,10 @@ struct Comparison {
   Comparison Without(const FieldSet& ignored) const { return {added.RecursiveDifference(ignored), removed.RecursiveDifference(ignored), modified.RecursiveDifference(ignored)}; }
 };
 enum class RawObjects : std::uint8_t { kAsBytes, kAsValues };   // is another order of keys in an embedded raw object a change?
-Comparison CompareTyped(SchemaPtr schema, const json::Value& before, const json::Value& after, RawObjects raw = RawObjects::kAsBytes);
+// How the two documents are looked at: as they are; without metadata.managedFields; without these and as if FillAlwaysEmitted() had been
+// applied to both.
+enum class Seen : std::uint8_t { kAsIs, kWithoutManagers, kAsWritten };
+Comparison CompareTyped(SchemaPtr schema, const json::Value& before, const json::Value& after, RawObjects raw = RawObjects::kAsBytes, Seen seen = Seen::kAsIs);
 // Embedded raw objects with sorted keys, as they come out of a Go map.
 void SortRawObjects(SchemaPtr schema, json::Value& value);
 // Integral floating point numbers become integers where the type is one (5.0 in YAML).

@@ -4,6 +4,7 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/builtin_tables.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/apis/metrics_kinds.h"
 #include "embedded-kube-shim/apis/strategy.h"
 
 namespace skerry::kube {
@@ -105,12 +106,14 @@ ResourceDef DefinitionOf(const ResourceRow& row) {
   return def;
 }
 
-}  // namespace
+bool IsMetrics(const ResourceRow& row) { return std::string_view(row.policy).find('M') != std::string_view::npos; }
 
-void RegisterBuiltins(Registry& registry) {
+// Rows with or without the letter M.
+void Register(Registry& registry, bool metrics) {
   std::map<std::pair<std::string_view, std::string_view>, ResourceDef> defs;   // versions of one resource are one definition
   for (std::size_t i = 0; i < builtin::kResourceCount; ++i) {
     const ResourceRow& row = builtin::kResources[i];
+    if (IsMetrics(row) != metrics) continue;
     auto [it, added] = defs.try_emplace({row.group, row.plural});
     if (added) it->second = DefinitionOf(row);
     it->second.version_priority = std::max(it->second.version_priority, row.version_priority);
@@ -123,5 +126,10 @@ void RegisterBuiltins(Registry& registry) {
     registry.Publish(std::move(def));
   }
 }
+
+}  // namespace
+
+void RegisterBuiltins(Registry& registry) { Register(registry, false); }
+void RegisterMetrics(Registry& registry) { Register(registry, true); }
 
 }  // namespace skerry::kube

@@ -8,7 +8,7 @@ using namespace skerry::kube;
 TEST_CASE("built-in resources are registered with versions, subresources and schema") {
   auto registry = NewRegistry();
   RegisterBuiltins(*registry);
-  CHECK(registry->All()->size() == 68);   // 69 rows, autoscaling v1 and v2 share one definition
+  CHECK(registry->All()->size() == 70);   // 69 rows, autoscaling v1 and v2 share one definition
   const auto deployments = registry->Find("apps", "v1", "deployments");
   REQUIRE(deployments);
   CHECK(deployments->kind == "Deployment");

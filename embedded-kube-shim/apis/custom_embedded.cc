@@ -28,9 +28,6 @@ class EmbeddedValidator {
     }
   }
 
- private:
-  void Invalid(const std::string& path, const Value& value, std::string detail) { errors_.push_back({FieldErrorType::kInvalid, path, RenderValue(value), std::move(detail)}); }
-
   void Check(const Value& object, const std::string& path) {
     for (const std::string_view name : {"apiVersion", "kind"})
       if (!object.Find(name)) errors_.push_back({FieldErrorType::kRequired, Cat(path, ".", name), {}, {}});
@@ -38,6 +35,9 @@ class EmbeddedValidator {
     if (const Value* kind = object.Find("kind")) CheckKind(*kind, Cat(path, ".kind"));
     if (const Value* metadata = object.Find("metadata"); metadata && metadata->is_object()) CheckMetadata(object, *metadata, Cat(path, ".metadata"));
   }
+
+ private:
+  void Invalid(const std::string& path, const Value& value, std::string detail) { errors_.push_back({FieldErrorType::kInvalid, path, RenderValue(value), std::move(detail)}); }
 
   void CheckVersion(const Value& version, const std::string& path) {
     if (!version.is_string()) return Invalid(path, version, "must be a string");
@@ -66,5 +66,6 @@ class EmbeddedValidator {
 }  // namespace
 
 void ValidateEmbedded(const CustomNode& root, const Value& object, FieldErrors& errors) { EmbeddedValidator(errors).Visit(root, object, "", true); }
+void ValidateEmbeddedObject(const Value& object, const std::string& path, FieldErrors& errors) { EmbeddedValidator(errors).Check(object, path); }
 
 }  // namespace skerry::kube

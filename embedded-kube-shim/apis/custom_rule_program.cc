@@ -116,7 +116,7 @@ class RuleChecker {
   void Visit(const Node& schema, cel::SchemaRole role, std::optional<std::uint64_t> instances, const std::string& uncorrelated) {
     if (schema["x-kubernetes-validations"].size() > 0) Rules(schema, role, instances, uncorrelated);
     const std::string below_map = (*schema)["x-kubernetes-map-type"].Str() == "atomic" ? schema.path : uncorrelated;
-    for (const json::Member& member : (*schema)["properties"].Members()) Visit(schema["properties"].Key(member.key), cel::SchemaRole::kValue, instances, below_map);
+    for (const json::Member& member : (*schema)["properties"].Members()) Visit(schema["properties"].Key(member), cel::SchemaRole::kValue, instances, below_map);
     if (schema["additionalProperties"]->is_object())
       Visit(schema["additionalProperties"], cel::SchemaRole::kValue, Grown(instances, (*schema)["maxProperties"]), below_map);
     if (schema["items"]->is_object()) {
@@ -166,7 +166,7 @@ class RuleChecker {
       }
       if (compiled.uses_old && !uncorrelated.empty())
         run_.Invalid(written["rule"], Cat("oldSelf cannot be used on the uncorrelatable portion of the schema within ", uncorrelated));
-      if (compiled.program && !compiled.uses_old && rule.optional_old_self)
+      if (!compiled.uses_old && rule.optional_old_self)
         run_.Add(FieldErrorType::kInvalid, written["optionalOldSelf"].path, *rule.optional_old_self ? "true" : "false", "may not be set if oldSelf is not used in rule");
     }
   }

@@ -197,7 +197,7 @@ class Validator {
     Outcome out;
     const auto text = value.Str();
     const auto length = static_cast<std::int64_t>(Runes(text));
-    if (node.max_length && length > *node.max_length) Add(out, FieldErrorType::kTooLong, path, {}, Cat("may not be more than ", *node.max_length, *node.max_length == 1 ? " byte" : " bytes"));
+    if (node.max_length && length > *node.max_length) Add(out, FieldErrorType::kTooLong, path, {}, *node.max_length < 0 ? std::string("value is too long") : Cat("may not be more than ", *node.max_length, *node.max_length == 1 ? " byte" : " bytes"));
     else if (node.min_length && length < *node.min_length)
       Add(out, FieldErrorType::kInvalid, path, RenderValue(value), Cat(path, " in body should be at least ", *node.min_length, " chars long"));
     else if (node.matcher && !node.matcher->Matches(text))

@@ -13,6 +13,7 @@ namespace skerry::kube {
 void ValidateCustomValue(const CustomNode& node, std::string_view prefix, const json::Value& value, const json::Value* old, FieldErrors& errors);
 // Embedded objects: type and metadata.
 void ValidateEmbedded(const CustomNode& root, const json::Value& object, FieldErrors& errors);
+void ValidateEmbeddedObject(const json::Value& object, const std::string& path, FieldErrors& errors);
 // Duplicates in lists that are sets or maps.
 void ValidateUniqueItems(const CustomNode& root, const json::Value& object, FieldErrors& errors);
 // How a value is shown in a message.

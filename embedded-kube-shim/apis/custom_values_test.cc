@@ -3,19 +3,14 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/custom_schema.h"
 #include "embedded-kube-shim/apis/custom_values.h"
+#include "tests/support/json.h"
 
 using namespace skerry;
 using namespace skerry::kube;
 using json::Value;
+using skerry::testing::Json;
 
 namespace {
-
-Value Json(std::string_view text) {
-  Value value;
-  INFO(text);
-  REQUIRE(Value::Parse(text, &value, nullptr));
-  return value;
-}
 
 // What is wrong with `spec` under a schema of it, one problem a line.
 std::string Problems(std::string_view schema, std::string_view spec, std::string_view old = {}) {

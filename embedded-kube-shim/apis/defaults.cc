@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "core/json/share.h"
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/api/builtin_tables.h"
 #include "embedded-kube-shim/api/codec.h"
@@ -70,19 +71,28 @@ void RoundUp(Value& amounts) {
 }
 
 void Walk(SchemaPtr schema, Value& value) {
+  if (json::IsFrozen(value)) return;   // a part of a stored object
   if (schema->type == Type::kMap && schema->item->type == Type::kQuantity && value.is_object()) return RoundUp(value);
-  if (schema->name == "io.k8s.api.storage.v1.VolumeAttachmentSource") return;   // an inlined volume is taken as it is
+  if (schema->name == "io.k8s.api.storage.v1.VolumeAttachmentSource") {   // an inlined volume is taken as it is, but for one field
+    Value* inlined = value.is_object() ? value.Find("inlineVolumeSpec") : nullptr;
+    Value* path = inlined && inlined->is_object() ? inlined->Find("hostPath") : nullptr;
+    if (path && path->is_object() && (*path)["type"].is_null()) path->Set("type") = "";
+    return;
+  }
   if (schema->type == Type::kStruct && value.is_object()) {
     if (const DefinitionDefaults* own = schema->name.empty() ? nullptr : Defaults().Find(schema->name)) {
       for (defaults::Rule rule : own->rules) rule(value);
       for (const FieldDefault& entry : own->fields)
         if (IsZero(*entry.field, value.Find(entry.field->name))) value.Set(entry.field->name) = entry.value.Clone();
     }
-    for (const Field& field : schema->fields)
-      if (Value* child = value.Find(field.name); child && (child->is_object() || child->is_array())) Walk(field.type, *child);
+    if (value.size() == 0) return;
+    for (json::Member& member : value.MutableMembers()) {
+      if (member.value.size() == 0 && !member.value.is_object()) continue;
+      if (const Field* field = schema->Find(member.key)) Walk(field->type, member.value);
+    }
     return;
   }
-  if (!schema->item) return;
+  if (!schema->item || value.size() == 0) return;
   if (value.is_array())
     for (Value& item : value.MutableItems()) Walk(schema->item, item);
   if (value.is_object())

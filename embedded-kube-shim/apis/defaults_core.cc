@@ -10,17 +10,87 @@ namespace {
 
 using json::Value;
 
-// The tag of an image reference; "latest" when it names neither tag nor digest.
+bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsLetter(char c) { return IsLower(c) || (c >= 'A' && c <= 'Z'); }
+bool IsHex(char c) { return IsDigit(c) || (c >= 'a' && c <= 'f'); }
+
+// Letters and digits with single '.' or '_', "__" or any number of '-' between them.
+bool IsRepositoryPart(std::string_view part) {
+  const auto plain = [](char c) { return IsLower(c) || IsDigit(c); };
+  if (part.empty() || !plain(part.front()) || !plain(part.back())) return false;
+  for (std::size_t i = 1; i < part.size();) {
+    if (plain(part[i])) {
+      ++i;
+      continue;
+    }
+    std::size_t end = i;
+    while (end < part.size() && part[end] == part[i]) ++end;
+    const std::size_t most = part[i] == '.' ? 1 : part[i] == '_' ? 2 : part[i] == '-' ? part.size() : 0;
+    if (end - i > most || end == part.size() || !plain(part[end])) return false;
+    i = end;
+  }
+  return true;
+}
+
+bool IsRegistry(std::string_view name) {
+  const auto colon = name.rfind(':');
+  if (colon != name.npos && !name.ends_with(']')) {
+    const std::string_view port = name.substr(colon + 1);
+    if (port.empty() || !std::all_of(port.begin(), port.end(), IsDigit)) return false;
+    name = name.substr(0, colon);
+  }
+  if (name.starts_with('[') && name.ends_with(']'))
+    return name.size() > 2 && std::all_of(name.begin() + 1, name.end() - 1, [](char c) { return c == ':' || IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
+  for (const std::string_view label : Split(name, '.')) {
+    const auto plain = [](char c) { return IsLetter(c) || IsDigit(c); };
+    if (label.empty() || !plain(label.front()) || !plain(label.back()) || !std::all_of(label.begin(), label.end(), [&](char c) { return plain(c) || c == '-'; })) return false;
+  }
+  return true;
+}
+
+// algorithm[+.-_algorithm…]:hex
+bool IsDigest(std::string_view digest) {
+  const auto colon = digest.find(':');
+  if (colon == digest.npos || colon == 0 || digest.size() - colon - 1 < 32) return false;
+  const std::string_view algorithm = digest.substr(0, colon), hex = digest.substr(colon + 1);
+  if (!std::all_of(hex.begin(), hex.end(), [](char c) { return IsHex(c) || (c >= 'A' && c <= 'F'); })) return false;
+  bool start = true;
+  for (const char c : algorithm) {
+    if (start ? !IsLetter(c) : !IsLetter(c) && !IsDigit(c) && c != '-' && c != '_' && c != '+' && c != '.') return false;
+    start = c == '-' || c == '_' || c == '+' || c == '.';
+  }
+  return !start;
+}
+
+// The tag of an image reference; "latest" when it names neither tag nor digest, nothing when it is no image reference.
 std::string_view ImageTag(std::string_view image) {
-  // What is no image reference has no tag.
-  if (image.size() > 255 || image.empty() || image.find_first_of(" \t\r\n") != image.npos || image.find('@') != image.npos) return "";
-  const std::string_view path = image.substr(image.find('/') == image.npos ? 0 : image.find('/') + 1);
-  const std::string_view repository = path.substr(0, path.find(':'));
-  if (std::any_of(repository.begin(), repository.end(), [](char c) { return c >= 'A' && c <= 'Z'; })) return "";
-  const auto slash = image.rfind('/');
-  const auto colon = image.rfind(':');
-  if (colon == image.npos || (slash != image.npos && colon < slash)) return "latest";
-  return image.substr(colon + 1);
+  if (image.size() == 64 && std::all_of(image.begin(), image.end(), IsHex)) return "";   // an identifier
+  std::string_view rest = image;
+  std::size_t domain_size = std::string_view("docker.io").size();
+  if (const auto slash = image.find('/'); slash != image.npos) {
+    const std::string_view first = image.substr(0, slash);
+    const bool upper = std::any_of(first.begin(), first.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+    if (first.find_first_of(".:") != first.npos || first == "localhost" || upper) {
+      if (!IsRegistry(first)) return "";
+      domain_size = first.size();
+      rest = image.substr(slash + 1);
+    }
+  }
+  const bool library = rest.find('/') == rest.npos && rest.size() == image.size();
+  const auto at = rest.find('@');
+  if (at != rest.npos && !IsDigest(rest.substr(at + 1))) return "";
+  const std::string_view named = rest.substr(0, at);
+  const auto colon = named.find(':');
+  const std::string_view repository = named.substr(0, colon);
+  if (domain_size + 1 + repository.size() + (library ? 8 : 0) > 255) return "";
+  for (const std::string_view part : Split(repository, '/'))
+    if (!IsRepositoryPart(part)) return "";
+  if (colon == named.npos) return at == rest.npos ? "latest" : "";
+  const std::string_view tag = named.substr(colon + 1);
+  const auto word = [](char c) { return IsLetter(c) || IsDigit(c) || c == '_'; };
+  if (tag.empty() || tag.size() > 128 || !word(tag.front()) || !std::all_of(tag.begin(), tag.end(), [&](char c) { return word(c) || c == '.' || c == '-'; })) return "";
+  return tag;
 }
 
 void ContainerDefaults(Value& container) {
@@ -79,7 +149,7 @@ text::Quantity TotalRequests(const Value& spec, std::string_view resource, bool&
 // Pod-level requests: what the containers ask for together, else the pod-level limit.
 void PodLevelRequests(Value& spec) {
   const Value* resources = spec.Find("resources");
-  if (!resources || !resources->is_object()) return;
+  if (!resources || !resources->is_object() || (*resources)["limits"].size() == 0) return;   // only what is specified in part is completed
   const Value limits = (*resources)["limits"].Clone();
   for (const json::Member& limit : limits.Members()) {
     if (!OnPodLevel(limit.key)) continue;
@@ -103,6 +173,7 @@ void PodLevelRequests(Value& spec) {
 void PodDefaults(Value& pod) {
   Value& spec = pod.Set("spec");
   if (!spec.is_object()) return;
+  if (spec["terminationGracePeriodSeconds"].Int() < 0) spec.Set("terminationGracePeriodSeconds") = 1;   // of pods, not of templates
   for (std::string_view list : {"containers", "initContainers"})
     if (Value* containers = spec.Find(list); containers && containers->is_array()) {
       for (Value& container : containers->MutableItems()) RequestsFromLimits(container);
@@ -110,6 +181,7 @@ void PodDefaults(Value& pod) {
     }
   PodLevelRequests(spec);
   if (!spec.Find("enableServiceLinks")) spec.Set("enableServiceLinks") = true;
+  if (spec["terminationGracePeriodSeconds"].Int() < 0) spec.Set("terminationGracePeriodSeconds") = 1;   // of a pod; a template keeps it
 }
 
 void PodSpecDefaults(Value& spec) {

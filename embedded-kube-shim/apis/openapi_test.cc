@@ -7,18 +7,14 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/descriptions.h"
+#include "tests/support/json.h"
 
 using namespace skerry;
 using namespace skerry::kube;
 using json::Value;
+using skerry::testing::Json;
 
 namespace {
-
-Value Json(std::string_view text) {
-  Value out;
-  REQUIRE(Value::Parse(text, &out, nullptr));
-  return out;
-}
 
 std::unique_ptr<Registry> Builtins() {
   auto registry = NewRegistry();

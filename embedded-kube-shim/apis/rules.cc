@@ -1,4 +1,5 @@
 #include "embedded-kube-shim/apis/rules.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 #include <algorithm>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/api/builtin_tables.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/typed_walk.h"
 
 namespace skerry::kube::rules {
 namespace {
@@ -191,6 +193,18 @@ Table& Rules() {
   return table;
 }
 
+// Built-in schemas live for ever: each thread remembers what it found for them.
+const Definition* DefinitionOf(SchemaPtr schema) {
+  if (schema->openapi || schema->custom) return Rules().Find(schema->name);
+  thread_local std::unordered_map<SchemaPtr, const Definition*> found;
+  const auto [at, fresh] = found.try_emplace(schema, nullptr);
+  if (fresh) at->second = Rules().Find(schema->name);
+  return at->second;
+}
+
+// Nobody reads more errors than that; rules are no longer checked then.
+constexpr std::size_t kMostErrors = 4096;
+
 class Evaluator {
  public:
   Evaluator(Run& run, const Node& base) : run_(run), base_(base) {}
@@ -199,7 +213,7 @@ class Evaluator {
 
   // Consecutive rules into the same list run item by item, as upstream's loops do.
   void Evaluate(std::span<const Item> items, const Node& node) {
-    for (std::size_t i = 0; i < items.size();) {
+    for (std::size_t i = 0; i < items.size() && run_.errors.size() < kMostErrors;) {
       const Rule& rule = *items[i].rule;
       std::size_t each = items[i].at;
       while (each < rule.path.size() && !rule.path[each].each) ++each;
@@ -229,12 +243,13 @@ class Evaluator {
   void Each(const Node& list, bool flat, const Node&, std::span<const Item> inner) {
     if (list->is_array())
       for (std::size_t i = 0; i < list.size(); ++i) Evaluate(inner, flat ? list.Flat(i) : list.At(i));
-    if (list->is_object())
-      for (const json::Member& member : list->Members()) {
-        Node item = list.Key(member.key);
-        if (flat) item.path = list.path;
-        Evaluate(inner, item);
-      }
+    if (!list->is_object()) return;
+    const MemberIndex before(list.old);
+    for (const json::Member& member : list->Members()) {
+      Node item = list.Key(member, before.Find(member.key));
+      if (flat) item.path = list.path;
+      Evaluate(inner, item);
+    }
   }
 
   void Single(const Rule& rule, std::size_t from, const Node& node) {
@@ -295,7 +310,7 @@ class Evaluator {
       case Check::kNotFound: return run_.NotFound(at, rule.message);
       case Check::kUnique: return Unique(rule, at);
       case Check::kImmutable:
-        if (run_.updating() && !SameValue(*at, *at.old)) run_.Invalid(at, rule.message.empty() ? "field is immutable" : rule.message);
+        if (run_.updating() && !Unchanged(at)) run_.Invalid(at, rule.message.empty() ? "field is immutable" : rule.message);
         return;
       case Check::kCall:
         if (rule.call) rule.call(run_, at);
@@ -381,7 +396,7 @@ class Evaluator {
 }  // namespace
 
 void Run::Add(FieldErrorType type, std::string path, std::string value, std::string detail) {
-  errors.push_back({type, std::move(path), std::move(value), std::move(detail)});
+  if (errors.size() < kMostErrors) errors.push_back({type, std::move(path), std::move(value), std::move(detail)});
 }
 
 void Run::TooLong(const Node& at, std::size_t limit) { Add(FieldErrorType::kTooLong, at.path, {}, Cat("may not be more than ", limit, limit == 1 ? " byte" : " bytes")); }
@@ -434,7 +449,7 @@ bool Run::Positive(const Node& at) {
 }
 
 bool Run::Immutable(const Node& at) {
-  if (!updating() || SameValue(*at, *at.old)) return true;
+  if (!updating() || Unchanged(at)) return true;
   Invalid(at, "field is immutable");
   return false;
 }
@@ -447,12 +462,13 @@ void Run::Apply(const Node& node) {
     return;
   }
   if (node.schema->type == Type::kMap) {
-    if (node.schema->item->type == Type::kStruct)
-      for (const json::Member& member : node->Members()) Apply(node.Key(member.key));
+    if (node.schema->item->type != Type::kStruct) return;
+    const MemberIndex before(node.old);
+    for (const json::Member& member : node->Members()) Apply(node.Key(member, before.Find(member.key)));
     return;
   }
   if (node.schema->type != Type::kStruct) return;
-  const Definition* definition = Rules().Find(node.schema->name);
+  const Definition* definition = DefinitionOf(node.schema);
   if (definition) {
     std::vector<Evaluator::Item> items;
     for (const Rule& rule : definition->rules) items.push_back({&rule, 0});

@@ -32,6 +32,8 @@ struct Node {
   Node As(std::string_view name, std::string_view shown) const;         // the same under another name in paths
   Node At(std::size_t index) const;                                     // list item, path + "[index]"; `old` is the item with the same key or index
   Node Key(std::string_view key) const;                                 // map value, path + "[key]"
+  Node Key(const json::Member& member) const { return Key(member, old->Find(member.key)); }   // of this one: it need not be looked for
+  Node Key(const json::Member& member, const json::Value* before) const;
   Node Flat(std::size_t index) const;                                   // list item whose path has no index (an upstream quirk)
   std::size_t size() const { return value->size(); }
   std::vector<Node> Items() const;

@@ -156,10 +156,7 @@ void CheckWebhook(Run& run, const Node& webhook) {
   CheckSelector(run, webhook["namespaceSelector"]);
   CheckSelector(run, webhook["objectSelector"]);
   if (const Node policy = webhook["reinvocationPolicy"]; !policy->is_null()) run.Enum(policy, {"IfNeeded", "Never"});
-  const Node client = webhook["clientConfig"], url = client["url"], service = client["service"];
-  if (url->is_null() == service->is_null()) run.Required(client, "exactly one of url or service is required");
-  else if (!url->is_null()) CheckWebhookUrl(run, url);
-  else CheckWebhookService(run, service);
+  CheckWebhookClient(run, webhook["clientConfig"]);
   CheckMatchConditions(run, webhook["matchConditions"], {});
 }
 
@@ -317,6 +314,7 @@ void AdmissionPolicy(Run& run, const Node& spec) {
   const cel::PolicyFeatures features{.params = !spec["paramKind"]->is_null(), .mutation = mutating};
   CheckMatchConditions(run, spec["matchConditions"], {.params = features.params});
   PolicyCompiler compiler(features);
+  if (mutating || spec["variables"].size() > 0) compiler.DeclareVariables();
   CheckVariables(run, spec["variables"], compiler);
   if (mutating) CheckMutations(run, spec, compiler);
   else CheckValidations(run, spec, compiler);
@@ -361,6 +359,8 @@ void AdmissionBinding(Run& run, const Node& spec) {
 
 }  // namespace
 
+namespace {
+
 void CheckWebhookService(Run& run, const Node& service) {
   // Upstream passes name and namespace in the wrong order.
   if (service.Str("namespace").empty()) run.Required(service["name"]);
@@ -369,7 +369,14 @@ void CheckWebhookService(Run& run, const Node& service) {
   if (!service["path"]->is_null()) CheckWebhookPath(run, service["path"]);
 }
 
-void CheckWebhookClientUrl(Run& run, const Node& url) { CheckWebhookUrl(run, url); }
+}  // namespace
+
+void CheckWebhookClient(Run& run, const Node& client) {
+  const Node url = client["url"], service = client["service"];
+  if (url->is_null() == service->is_null()) run.Required(client, "exactly one of url or service is required");
+  else if (!url->is_null()) CheckWebhookUrl(run, url);
+  else CheckWebhookService(run, service);
+}
 
 std::span<const NamedCall> AdmissionCalls() {
   static constexpr NamedCall kCalls[] = {{"Webhooks", Webhooks}, {"AdmissionPolicy", AdmissionPolicy}, {"AdmissionBinding", AdmissionBinding}};

@@ -4,6 +4,7 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/apis/cron.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 namespace skerry::kube::rules {
 namespace {
@@ -235,7 +236,7 @@ void CheckJobTemplateUpdate(Run& run, const Node& pod_template, bool relaxed) {
         if (Value* containers = pod.Find(list); containers && containers->is_array())
           for (Value& container : containers->MutableItems()) container.Erase("resources");
     }
-  if (SameValue(now, before)) return;
+  if (relaxed ? SameTyped(pod_template["spec"].schema, now["spec"], before["spec"]) : SameTyped(pod_template.schema, now, before)) return;
   // When parts may change the rest is compared as the pod's spec, and that alone is named.
   const Node shown = relaxed ? pod_template["spec"] : pod_template;
   run.Invalid(shown, RenderInternal(shown.schema, *shown), "field is immutable");
@@ -243,7 +244,7 @@ void CheckJobTemplateUpdate(Run& run, const Node& pod_template, bool relaxed) {
 
 void JobUpdate(Run& run, const Node& job) {
   const Node spec = job["spec"], completions = spec["completions"];
-  if (!SameValue(*completions, *completions.old)) {
+  if (!Unchanged(completions)) {
     if (spec.Str("completionMode") != "Indexed") run.Invalid(completions, "field is immutable");
     else if (!completions->is_null() && !SameValue(*completions, (*spec)["parallelism"])) run.Invalid(completions, "can only be modified in tandem with spec.parallelism");
   }
@@ -282,7 +283,7 @@ struct JobState {
   bool now(std::string_view type) const { return Is(*status, type); }
   bool before(std::string_view type) const { return Is(*status.old, type); }
   bool turned(std::string_view type) const { return now(type) != before(type); }
-  bool changed(std::string_view field) const { return !SameValue((*status)[field], (*status.old)[field]); }
+  bool changed(std::string_view field) const { return !Unchanged(status[field]); }
   bool finished() const { return now("Complete") || now("Failed"); }
   bool finish_changed() const { return finished() != (before("Complete") || before("Failed")); }
   bool indexed() const { return spec.Str("completionMode") == "Indexed"; }
@@ -394,7 +395,7 @@ void JobStatus(Run& run, const Node& job) {
 }
 
 void CheckTimeZone(Run& run, const Node& zone) {
-  if (zone->is_null() || (run.updating() && SameValue(*zone, *zone.old))) return;
+  if (zone->is_null() || (run.updating() && Unchanged(zone))) return;
   const std::string_view name = zone->Str();
   if (name.empty()) return run.Invalid(zone, "timeZone must be nil or non-empty string");
   for (std::string_view part : Split(name, '/')) {

@@ -6,6 +6,7 @@
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/apis/rules.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 namespace skerry::kube::rules {
 namespace {
@@ -37,7 +38,7 @@ void ImmutableData(Run& run, const Node& object) {
   if (!(*object.old)["immutable"].Bool()) return;
   if (!(*object)["immutable"].Bool()) run.Forbidden(object["immutable"], "field is immutable when `immutable` is set");
   for (std::string_view field : {"data", "binaryData"})
-    if (!SameValue((*object)[field], (*object.old)[field])) run.Forbidden(object[field], "field is immutable when `immutable` is set");
+    if (!Unchanged(object[field])) run.Forbidden(object[field], "field is immutable when `immutable` is set");
 }
 
 void RequireJson(Run& run, const Node& data, std::string_view key) {
@@ -55,7 +56,7 @@ void SecretData(Run& run, const Node& secret) {
   const Node data = secret["data"];
   std::size_t total = 0;
   for (const json::Member& member : data->Members()) {
-    for (const std::string& message : format::ConfigMapKey(member.key)) run.Invalid(data.Key(member.key), Quote(member.key), message);
+    for (const std::string& message : format::ConfigMapKey(member.key)) run.Invalid(data.Key(member), Quote(member.key), message);
     total += DecodedSize(member.value);
   }
   if (total > 1048576) run.TooLong(data, 1048576);
@@ -91,7 +92,7 @@ void CheckEndpointAddress(Run& run, const Node& address) {
 }
 
 void EndpointSubsets(Run& run, const Node& subsets) {
-  if (run.updating() && SameValue(*subsets, *subsets.old)) return;
+  if (run.updating() && Unchanged(subsets)) return;
   for (const Node& subset : subsets.Items()) {
     if (subset["addresses"].size() == 0 && subset["notReadyAddresses"].size() == 0) run.Required(subset, "must specify `addresses` or `notReadyAddresses`");
     for (std::string_view list : {"addresses", "notReadyAddresses"})
@@ -182,7 +183,8 @@ void EventNamespace(Run& run, const Node& event, const Node& object) {
   Node at = object["namespace"];
   at.path = "involvedObject.namespace";
   const bool dated = !(*event)["eventTime"].is_null();
-  if (other.empty() ? (dated ? own != "default" && own != "kube-system" : !own.empty() && own != "default") : own != other) run.Invalid(at, Quote(other), "does not match event.namespace");
+  const bool wrong = other.empty() ? own != "default" && (dated ? own != "kube-system" : !own.empty()) : !dated && own != other;
+  if (wrong) run.Invalid(at, Quote(other), "does not match event.namespace");
 }
 
 void NewEvent(Run& run, const Node& event) {
@@ -214,7 +216,7 @@ void Event(Run& run, const Node& event) {
   for (const NamedCall& call : MetaCalls())
     if (call.name == (run.updating() ? "MetaUpdate" : "MetaSubdomain")) call.call(run, meta);
   const Node series = event["series"];
-  if (!series->is_null() && !(run.updating() && SameValue(*series, *series.old))) {
+  if (!series->is_null() && !(run.updating() && Unchanged(series))) {
     if ((*series)["count"].Int() < 2) run.Invalid(series["count"], "\"\"", "should be at least 2");
     if ((*series)["lastObservedTime"].is_null()) run.Required(series["lastObservedTime"]);
   }

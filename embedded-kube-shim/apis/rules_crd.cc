@@ -82,6 +82,7 @@ const Value* SchemaAt(const Value& schema, std::string_view path) {
 }
 
 void CheckSelectable(Run& run, const Node& fields, const Value& schema) {
+  if (schema.is_null()) return run.Invalid(fields, "\"\"", "may only be set when `version.schema.openAPIV3Schema` is not included");
   std::set<std::string> seen;
   for (const Node& field : fields.Items()) {
     const Node path = field["jsonPath"];
@@ -91,6 +92,7 @@ void CheckSelectable(Run& run, const Node& fields, const Value& schema) {
     }
     const Value* target = path->Str().starts_with('.') ? SchemaAt(schema, path->Str()) : nullptr;
     if (path->Str().starts_with(".metadata")) run.Invalid(path, "must not point to fields in metadata");
+    else if (path->Str()[0] != '.' && path->Str()[0] != '[') run.Invalid(path, Cat("is an invalid path: expected [ or . but got: ", path->Str()));
     else if (!target) run.Invalid(path, "is an invalid path: does not refer to a valid field");
     else if (const std::string_view type = (*target)["type"].Str(); type != "string" && type != "boolean" && type != "integer")
       run.Invalid(path, "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.");
@@ -182,14 +184,8 @@ void CheckConversion(Run& run, const Node& conversion) {
     if (versions.size() > 0) run.Forbidden(versions, "should not be set when strategy is not set to Webhook");
     return;
   }
-  if (client->is_null()) {
-    run.Required(client, "required when strategy is set to Webhook");
-  } else {
-    const Node url = client["url"], service = client["service"];
-    if (url->is_null() == service->is_null()) run.Required(client, "exactly one of url or service is required");
-    else if (!url->is_null()) CheckWebhookClientUrl(run, url);
-    else CheckWebhookService(run, service);
-  }
+  if (client->is_null()) run.Required(client, "required when strategy is set to Webhook");
+  else CheckWebhookClient(run, client);
   if (versions.size() == 0) return run.Required(versions);
   std::set<std::string> seen;
   bool known = false;
@@ -222,28 +218,33 @@ void CheckApproval(Run& run, const Node& object) {
 
 void CheckStored(Run& run, const Node& object) {
   const Node stored = object["status"]["storedVersions"];
+  for (const Value& version : object->At({"spec", "versions"}).Items())
+    if (stored.size() == 0 && version["storage"].Bool() && version["name"].Str().empty()) return;   // stored under no name
   if (stored.size() == 0) return run.Invalid(stored, "must have at least one stored version");
-  std::string storage;
-  std::set<std::string> known;
+  // Each version uses up its entry.
+  std::vector<std::pair<std::string, Node>> left;
+  for (const Node& version : stored.Items()) left.emplace_back(version->Str(), version);
   for (const Value& version : object->At({"spec", "versions"}).Items()) {
-    known.insert(std::string(version["name"].Str()));
-    if (version["storage"].Bool()) storage = version["name"].Str();
+    const std::string name(version["name"].Str());
+    const auto at = std::find_if(left.begin(), left.end(), [&](const auto& entry) { return entry.first == name; });
+    if (version["storage"].Bool() && !name.empty() && at == left.end()) run.Invalid(stored, Cat("must have the storage version ", name));
+    if (at != left.end()) left.erase(at);
   }
-  bool found = false;
-  for (const Node& version : stored.Items()) {
-    const std::string name(version->Str());
-    found |= name == storage;
-    if (!known.contains(name))
-      run.Invalid(version, Cat("missing from spec.versions; ", name, " was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains "
-                               "persisted in ", name, " and removes ", name, " from status.storedVersions"));
-  }
-  if (!found && !storage.empty()) run.Invalid(stored, Cat("must have the storage version ", storage));
+  for (const auto& [name, version] : left)
+    run.Invalid(version, Cat("missing from spec.versions; ", name, " was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains "
+                             "persisted in ", name, " and removes ", name, " from status.storedVersions"));
 }
 
 void CustomResourceDefinition(Run& run, const Node& object) {
   const Node meta = object["metadata"], spec = object["spec"], names = spec["names"];
   if (!run.updating()) {
     const std::string want = Cat(names.Str("plural"), ".", spec.Str("group"));
+    if (const Node prefix = meta["generateName"]; !prefix->Str().empty()) {
+      std::string masked(prefix->Str());
+      if (masked.size() > 1 && masked.back() == '-') masked.back() = 'a';
+      for (const std::string& message : format::Dns1123Subdomain(masked)) run.Invalid(prefix, message);
+      if (prefix->Str() != want) run.Invalid(prefix, "must be spec.names.plural+\".\"+spec.group");
+    }
     if (meta.Str("name").empty()) {
       run.Required(meta["name"], "name or generateName is required");
     } else {
@@ -284,7 +285,7 @@ void CustomResourceDefinition(Run& run, const Node& object) {
 }  // namespace
 
 std::span<const NamedCall> CrdCalls() {
-  static constexpr NamedCall kCalls[] = {{"CustomResourceDefinition", CustomResourceDefinition}};
+  static constexpr NamedCall kCalls[] = {{"CustomResourceDefinition", CustomResourceDefinition}, {"CustomNames", CheckNames}};
   return kCalls;
 }
 

@@ -42,7 +42,7 @@ void CheckLists(Run& run, const Node& schema) {
   if (keys.size() == 0) run.Required(keys, "must not be empty if x-kubernetes-list-type is map");
   if (items->is_null()) return run.Required(items, "must have a schema if x-kubernetes-list-type is map");
   if (!items->is_object()) return run.Add(FieldErrorType::kInvalid, items.path, "{\"Schema\":null,\"JSONSchemas\":null}", "must only have a single schema if x-kubernetes-list-type is map");
-  if (items.Str("type") != "object") run.Invalid(items["type"], Quote(items.Str("type")), "must be object if parent array's x-kubernetes-list-type is map");
+  if (items.Str("type") != "object") return run.Invalid(items["type"], Quote(items.Str("type")), "must be object if parent array's x-kubernetes-list-type is map");
   std::set<std::string> seen;
   bool repeated = false;
   for (const Value& key : keys->Items()) {
@@ -90,7 +90,7 @@ void CheckNode(Run& run, const Node& schema) {
   if (type->Str() == "null") run.Forbidden(type, "type cannot be set to null, use nullable as an alternative");
   else if (!type->Str().empty() && std::find(std::begin(kTypes), std::end(kTypes), type->Str()) == std::end(kTypes)) run.NotSupported(type, kTypes);
   for (std::string_view field : {"id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"})
-    if (schema[field].Has() && !(schema[field]->is_object() && schema[field].size() == 0)) run.Forbidden(schema[field], Cat(field, " is not supported"));
+    if (schema[field].Has() || ((field == "dependencies" || field == "additionalItems" || field == "$ref") && !schema[field]->is_null())) run.Forbidden(schema[field], Cat(field, " is not supported"));
   if (schema["items"]->is_array()) run.Forbidden(schema["items"], "items must be a schema object and not an array");
   if (True(schema, "uniqueItems")) run.Forbidden(schema["uniqueItems"], "uniqueItems cannot be set to true since the runtime complexity becomes quadratic");
   if (!schema["additionalProperties"]->is_null() && schema["properties"].size() > 0 && !(schema["additionalProperties"]->is_bool() && schema["additionalProperties"]->Bool()))
@@ -109,7 +109,6 @@ enum class Place : std::uint8_t { kRoot, kProperty, kItems };
 
 // Value validation below allOf, anyOf, oneOf and not may not shape the object.
 void CheckNested(Run& run, const Node& schema, bool type_allowed) {
-  CheckNode(run, schema);
   if (!schema.Str("type").empty() && !type_allowed) run.Forbidden(schema["type"], "must be empty to be structural");
   for (std::string_view field : {"title", "description"})
     if (!schema.Str(field).empty()) run.Forbidden(schema[field], "must be empty to be structural");
@@ -151,11 +150,10 @@ void CheckComplete(Run& run, const Node& skeleton, const Node& nested) {
 }
 
 void CheckStructural(Run& run, const Node& schema, Place place) {
-  CheckNode(run, schema);
   const Node type = schema["type"], additional = schema["additionalProperties"];
   const bool embedded = True(schema, "x-kubernetes-embedded-resource"), int_or_string = True(schema, "x-kubernetes-int-or-string"),
              preserve = True(schema, "x-kubernetes-preserve-unknown-fields");
-  if (type->Str() == "array" && schema["items"]->is_null()) run.Required(schema["items"], "must be specified");
+  if (type->Str() == "array" && !schema["items"]->is_object() && !schema["items"]->is_array()) run.Required(schema["items"], "must be specified");
   if (place == Place::kRoot && !additional->is_null()) run.Forbidden(additional, "must not be used at the root");
   if (embedded && type->Str().empty()) run.Required(type, "must be object if x-kubernetes-embedded-resource is true");
   else if (embedded && type->Str() != "object") run.Invalid(type, "must be object if x-kubernetes-embedded-resource is true");
@@ -227,8 +225,9 @@ void ForgetIntOrString(Value& schema) {
 }
 
 // A default must be valid itself, and hold nothing that would be pruned.
-void CheckDefaults(Run& run, const Node& schema) {
+void CheckDefaults(Run& run, const Node& schema, bool root = false) {
   if (const Value& value = (*schema)["default"]; !value.is_null()) {
+    if (value.is_object() && (root || True(schema, "x-kubernetes-embedded-resource"))) ValidateEmbeddedObject(value, schema["default"].path, run.errors);
     Value lenient = schema->Clone();
     ForgetIntOrString(lenient);
     const auto compiled = CompileCustomSchema(lenient);
@@ -244,20 +243,127 @@ void CheckDefaults(Run& run, const Node& schema) {
 
 }  // namespace
 
+namespace {
+
+// Fields of upstream's internal type, in its order. `at_root`: allowed there beside a status subresource.
+enum class As : std::uint8_t { kText, kPointer, kFlag, kList, kSchema, kSchemas, kSchemaMap, kItems, kOrBool, kDependencies, kDocs, kRules };
+struct InternalField { std::string_view json, go; As as; bool at_root; };
+constexpr InternalField kInternal[] = {
+    {"id", "ID", As::kText, false}, {"$schema", "Schema", As::kText, false}, {"$ref", "Ref", As::kPointer, false}, {"description", "Description", As::kText, true},
+    {"type", "Type", As::kText, true}, {"nullable", "Nullable", As::kFlag, false}, {"format", "Format", As::kText, true}, {"title", "Title", As::kText, true},
+    {"default", "Default", As::kPointer, false}, {"maximum", "Maximum", As::kPointer, true}, {"exclusiveMaximum", "ExclusiveMaximum", As::kFlag, true},
+    {"minimum", "Minimum", As::kPointer, true}, {"exclusiveMinimum", "ExclusiveMinimum", As::kFlag, true}, {"maxLength", "MaxLength", As::kPointer, true},
+    {"minLength", "MinLength", As::kPointer, true}, {"pattern", "Pattern", As::kText, true}, {"maxItems", "MaxItems", As::kPointer, true}, {"minItems", "MinItems", As::kPointer, true},
+    {"uniqueItems", "UniqueItems", As::kFlag, true}, {"multipleOf", "MultipleOf", As::kPointer, true}, {"enum", "Enum", As::kList, false},
+    {"maxProperties", "MaxProperties", As::kPointer, false}, {"minProperties", "MinProperties", As::kPointer, false}, {"required", "Required", As::kList, true},
+    {"items", "Items", As::kItems, true}, {"allOf", "AllOf", As::kSchemas, false}, {"oneOf", "OneOf", As::kSchemas, false}, {"anyOf", "AnyOf", As::kSchemas, false},
+    {"not", "Not", As::kSchema, false}, {"properties", "Properties", As::kSchemaMap, true}, {"additionalProperties", "AdditionalProperties", As::kOrBool, false},
+    {"patternProperties", "PatternProperties", As::kSchemaMap, false}, {"dependencies", "Dependencies", As::kDependencies, false},
+    {"additionalItems", "AdditionalItems", As::kOrBool, false}, {"definitions", "Definitions", As::kSchemaMap, false}, {"externalDocs", "ExternalDocs", As::kDocs, true},
+    {"example", "Example", As::kPointer, true}, {"x-kubernetes-preserve-unknown-fields", "XPreserveUnknownFields", As::kPointer, true},
+    {"x-kubernetes-embedded-resource", "XEmbeddedResource", As::kFlag, false}, {"x-kubernetes-int-or-string", "XIntOrString", As::kFlag, false},
+    {"x-kubernetes-list-map-keys", "XListMapKeys", As::kList, false}, {"x-kubernetes-list-type", "XListType", As::kPointer, false},
+    {"x-kubernetes-map-type", "XMapType", As::kPointer, false}, {"x-kubernetes-validations", "XValidations", As::kRules, true},
+};
+
+Value Internal(const Value& schema);
+
+Value InternalOf(As as, const Value& value) {
+  if (as == As::kText) return Value(value.Str());
+  if (as == As::kFlag) return Value(value.Bool());
+  if (value.is_null() || as == As::kPointer || as == As::kList) return value.Clone();
+  Value out = as == As::kSchemas || as == As::kRules ? Value::Array() : Value::Object();
+  switch (as) {
+    case As::kSchema: return Internal(value);
+    case As::kSchemas:
+      for (const Value& item : value.Items()) out.Append(Internal(item));
+      break;
+    case As::kSchemaMap:
+      for (const json::Member& member : value.Members()) out.Set(member.key) = Internal(member.value);
+      break;
+    case As::kItems:
+      out.Set("Schema") = value.is_object() ? Internal(value) : Value();
+      out.Set("JSONSchemas") = value.is_array() ? InternalOf(As::kSchemas, value) : Value();
+      break;
+    case As::kOrBool:
+      out.Set("Allows") = value.is_object() || value.Bool();
+      out.Set("Schema") = value.is_object() ? Internal(value) : Value();
+      break;
+    case As::kDependencies:
+      for (const json::Member& member : value.Members()) {
+        Value& one = out.Set(member.key) = Value::Object();
+        one.Set("Schema") = member.value.is_object() ? Internal(member.value) : Value();
+        one.Set("Property") = member.value.is_array() ? member.value.Clone() : Value();
+      }
+      break;
+    case As::kDocs:
+      out.Set("Description") = value["description"].Str();
+      out.Set("URL") = value["url"].Str();
+      break;
+    case As::kRules:
+      for (const Value& rule : value.Items()) {
+        Value one = Value::Object();
+        for (const auto& [json, go] : {std::pair("rule", "Rule"), std::pair("message", "Message"), std::pair("messageExpression", "MessageExpression")}) one.Set(go) = rule[json].Str();
+        one.Set("Reason") = rule["reason"].Clone();
+        one.Set("FieldPath") = rule["fieldPath"].Str();
+        one.Set("OptionalOldSelf") = rule["optionalOldSelf"].Clone();
+        out.Append(std::move(one));
+      }
+      break;
+    default: break;
+  }
+  return out;
+}
+
+Value Internal(const Value& schema) {
+  Value out = Value::Object();
+  for (const InternalField& field : kInternal) out.Set(field.go) = InternalOf(field.as, schema[field.json]);
+  return out;
+}
+
+// With a status subresource the schema of the status is taken out of the root, and nothing else may speak of it there.
+void CheckRootForStatus(Run& run, const Node& schema) {
+  for (const InternalField& field : kInternal) {
+    const Value& value = (*schema)[field.json];
+    const bool zero = value.is_null() || (field.as == As::kText && value.Str().empty()) || (field.as == As::kFlag && !value.Bool());
+    if (zero) continue;
+    if (field.json == "type" && value.Str() != "object")
+      return run.Invalid(schema["type"], "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled");
+    if (field.at_root) continue;
+    std::string allowed;
+    for (const InternalField& other : kInternal)
+      if (other.at_root) allowed += Cat(allowed.empty() ? "" : " ", other.go);
+    json::DumpOptions options;
+    options.escape_html = true;
+    return run.Invalid(schema, Internal(*schema).Dump(options), Cat("only [", allowed, "] fields are allowed at the root of the schema if the status subresource is enabled"));
+  }
+}
+
+}  // namespace
+
+Value InternalCustomSchema(const Value& schema) { return Internal(schema); }
+
 void CheckCustomSchema(Run& run, const Node& schema, bool status_enabled) {
   if (schema->is_null()) return;
-  std::vector<FieldError> own;
+  std::vector<FieldError> own, plain, rules;
   Run inner{own, run.def, run.version, run.subresource, run.root, run.old_root};
-  if (status_enabled && !schema.Str("type").empty() && schema.Str("type") != "object")
-    run.Invalid(schema["type"], "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled");
+  Run plain_run{plain, run.def, run.version, run.subresource, run.root, run.old_root};
+  Run rules_run{rules, run.def, run.version, run.subresource, run.root, run.old_root};
+  if (status_enabled) CheckRootForStatus(run, schema);
   if (True(schema, "nullable")) run.Forbidden(schema["nullable"], "nullable cannot be true at the root");
-  if (HasUnsupported(*schema)) CheckEverywhere(inner, schema);   // the rest cannot be judged then
-  else CheckStructural(inner, schema, Place::kRoot);
-  if (!HasUnsupported(*schema)) CheckCustomRules(inner, schema);
-  if (own.empty()) CheckDefaults(inner, schema);
-  if (own.empty())
-    for (std::string_view field : {"$schema"})
-      if (!schema.Str(field).empty()) run.Add(FieldErrorType::kInvalid, schema.path, "\"\"", "OpenAPIV3Schema 'schema' is not supported");
+  const bool unsupported = HasUnsupported(*schema);   // the structure cannot be judged then
+  if (!unsupported) CheckStructural(inner, schema, Place::kRoot);
+  if (!unsupported && own.empty()) CheckDefaults(inner, schema, true);
+  CheckEverywhere(plain_run, schema);
+  // Rules are compiled where the structure is sound and nothing is wrong at their level or below.
+  if (!unsupported && own.empty()) CheckCustomRules(rules_run, schema);
+  std::erase_if(rules, [&](const FieldError& error) {
+    const std::string level = error.path.substr(0, error.path.find(".x-kubernetes-validations"));
+    return std::any_of(plain.begin(), plain.end(), [&](const FieldError& wrong) { return wrong.path.starts_with(level) && (wrong.path.size() == level.size() || wrong.path[level.size()] == '.'); });
+  });
+  for (std::vector<FieldError>* part : {&plain, &rules})
+    for (FieldError& error : *part) own.push_back(std::move(error));
+  if (own.empty() && !(*schema)["$schema"].Str().empty()) run.Add(FieldErrorType::kInvalid, schema.path, "\"\"", "OpenAPIV3Schema 'schema' is not supported");
   std::sort(own.begin(), own.end(), [](const FieldError& a, const FieldError& b) { return a.Text() < b.Text(); });
   for (FieldError& error : own) run.errors.push_back(std::move(error));
 }

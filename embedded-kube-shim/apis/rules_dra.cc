@@ -4,6 +4,8 @@
 #include "core/base/strings.h"
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
+#include "embedded-kube-shim/apis/same_value.h"
+#include "embedded-kube-shim/cel/device_selector.h"
 
 // Dynamic resource allocation.
 namespace skerry::kube::rules {
@@ -39,11 +41,19 @@ void CheckQualified(Run& run, const Node& at, std::string_view name, bool fully)
   }
 }
 
+void CheckSelectorExpression(Run& run, const Node& expression) {
+  constexpr std::uint64_t kMostCost = 1'000'000;
+  const auto program = cel::CompileDeviceSelector(expression->Str());
+  if (!program) run.Invalid(expression, Quote(expression->Str()), std::string(program.error().message()));
+  else if ((*program)->estimate().max > kMostCost) run.Forbidden(expression, "too complex, exceeds cost limit");
+}
+
 void CheckSelectors(Run& run, const Node& selectors) {
   if (!Limit(run, selectors, 32)) return;
   for (const Node& selector : selectors.Items()) {
     if (selector["cel"]->is_null()) run.Required(selector["cel"]);
     else if (selector["cel"].Str("expression").size() > 10240) run.TooLong(selector["cel"]["expression"], 10240);
+    else CheckSelectorExpression(run, selector["cel"]["expression"]);
   }
 }
 
@@ -190,7 +200,7 @@ void ClaimStatus(Run& run, const Node& claim) {
         break;
       }
   }
-  if (!allocation->is_null() && !allocation.old->is_null() && !SameValue(*allocation, *allocation.old)) run.Invalid(allocation, "field is immutable");
+  if (!allocation->is_null() && !allocation.old->is_null() && !Unchanged(allocation)) run.Invalid(allocation, "field is immutable");
 }
 
 void ClaimTemplate(Run& run, const Node& spec) {
@@ -355,11 +365,11 @@ void CheckDevice(Run& run, const Node& device, bool per_device) {
   if (total > 32) run.Invalid(device, std::to_string(total), "the total number of attributes and capacities must not exceed 32");
   for (const json::Member& member : attributes->Members()) {
     CheckQualified(run, attributes, member.key, false);
-    CheckAttribute(run, attributes.Key(member.key));
+    CheckAttribute(run, attributes.Key(member));
   }
   for (const json::Member& member : capacity->Members()) {
     CheckQualified(run, capacity, member.key, false);
-    CheckCapacity(run, device, capacity.Key(member.key));
+    CheckCapacity(run, device, capacity.Key(member));
   }
   if (const Node taints = device["taints"]; Limit(run, taints, 16))
     for (const Node& taint : taints.Items()) CheckTaint(run, taint);

@@ -152,6 +152,7 @@ Value Convert(SchemaPtr schema, const Field* field, const Value& value) {
     case Type::kStruct:
       if (value.is_null() && field && field->pointer) return Value();
       if (HasTags(schema)) return Tagged(schema, value);
+      if (schema->name.ends_with(".JSONSchemaProps")) return InternalCustomSchema(value);
       return Struct(schema, value);
     case Type::kList: {
       if (!value.is_array()) return Value();

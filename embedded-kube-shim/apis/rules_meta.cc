@@ -72,7 +72,7 @@ bool IsCore(const Run& run) { return run.def.group != "apiextensions.k8s.io" && 
 
 // Only for the kinds of the main API server.
 void CheckFinalizerNames(Run& run, const Node& finalizers) {
-  if (!IsCore(run)) return;
+  if (!IsCore(run) || run.def.kind == "RuntimeClass") return;
   for (const Node& finalizer : finalizers.Items()) {
     const std::string_view name = finalizer->Str();
     if (name.find('/') == name.npos && name != "kubernetes" && name != "orphan" && name != "foregroundDeletion")
@@ -81,7 +81,9 @@ void CheckFinalizerNames(Run& run, const Node& finalizers) {
 }
 
 void CheckMeta(Run& run, const Node& meta, format::Check name_check, bool generic) {
-  if (!meta.Str("generateName").empty()) FormatPrefix(run, meta["generateName"], generic ? format::PathSegmentPrefix : name_check);
+  // Two kinds look at the name alone.
+  const bool prefixed = generic || (run.def.kind != "DeviceClass" && run.def.kind != "ReplicationController");
+  if (!meta.Str("generateName").empty() && prefixed) FormatPrefix(run, meta["generateName"], generic ? format::PathSegmentPrefix : name_check);
   if (meta.Str("name").empty()) run.Required(meta["name"], "name or generateName is required");
   else run.Format(meta["name"], name_check);
   if (run.def.scope == Scope::kNamespaced) run.RequiredFormat(meta["namespace"], format::Dns1123Label);
@@ -134,8 +136,7 @@ void Conditions(Run& run, const Node& conditions) {
   std::set<std::string> seen;
   for (const Node& condition : conditions.Items()) {
     if (!seen.insert(std::string(condition.Str("type"))).second) run.Duplicate(condition["type"]);
-    if (condition.Str("type").empty()) run.Required(condition["type"]);
-    else run.Format(condition["type"], format::QualifiedName);
+    run.Format(condition["type"], format::QualifiedName);
     run.Enum(condition["status"], {"False", "True", "Unknown"});
     if ((*condition)["observedGeneration"].Int() < 0) run.Invalid(condition["observedGeneration"], "must be greater than or equal to zero");
     if ((*condition)["lastTransitionTime"].is_null()) run.Required(condition["lastTransitionTime"]);

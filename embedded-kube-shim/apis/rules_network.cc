@@ -3,6 +3,7 @@
 #include "core/base/strings.h"
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 // networking, discovery, rbac, storage, scheduling, node.
 namespace skerry::kube::rules {
@@ -166,7 +167,8 @@ void ServiceCidr(Run& run, const Node& spec) {
   if (cidrs.size() == 0) return run.Required(cidrs, "at least one CIDR required");
   if (cidrs.size() > 2) return run.Invalid(cidrs, RenderInternal(spec.schema, *spec), "may only hold up to 2 values");
   for (const Node& cidr : cidrs.Items()) run.Format(cidr, format::CidrCanonical);
-  if (cidrs.size() == 2 && format::IsIpv6(cidrs->Items()[0].Str()) == format::IsIpv6(cidrs->Items()[1].Str()))
+  const auto valid = [&](std::size_t i) { return format::Cidr(cidrs->Items()[i].Str()).empty(); };
+  if (cidrs.size() == 2 && valid(0) && valid(1) && format::IsIpv6(cidrs->Items()[0].Str()) == format::IsIpv6(cidrs->Items()[1].Str()))
     run.Invalid(cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64");
 }
 
@@ -268,12 +270,13 @@ void VolumeAttachment(Run& run, const Node& spec) {
   const Node source = spec["source"], name = source["persistentVolumeName"], inlined = source["inlineVolumeSpec"];
   constexpr const char* kOne = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
   if (inlined->is_null() && name->is_null()) run.Required(source, kOne);
-  if (!inlined->is_null() && !name->is_null()) run.Forbidden(source, kOne);
-  else if (!name->is_null()) {
+  if (!inlined->is_null() && !name->is_null()) {
+    run.Forbidden(source, kOne);
+    run.Format(name, format::Dns1123Subdomain);
+  } else if (!name->is_null()) {
     if (name->Str().empty()) run.Required(name, "must specify non empty persistentVolumeName");
     run.Format(name, format::Dns1123Subdomain);
-  }
-  else if (!inlined->is_null()) CheckPersistentVolumeSpec(run, inlined, true);
+  } else if (!inlined->is_null()) CheckPersistentVolumeSpec(run, inlined, true);
   run.Format(spec["nodeName"], format::Dns1123Subdomain);
 }
 
@@ -322,13 +325,13 @@ void CsiDriver(Run& run, const Node& spec) {
 
 void AttributesUpdate(Run& run, const Node& object) {
   for (std::string_view field : {"driverName", "parameters"})
-    if (!SameValue((*object)[field], (*object.old)[field])) run.Forbidden(object[field], Cat("updates to ", field, " are forbidden."));
+    if (!Unchanged(object[field])) run.Forbidden(object[field], Cat("updates to ", field, " are forbidden."));
 }
 
 void PriorityClass(Run& run, const Node& object) {
   const Node value = object["value"];
   if (run.updating()) {
-    if (!SameValue(*value, *value.old)) run.Forbidden(value, "may not be changed in an update.");
+    if (!Unchanged(value)) run.Forbidden(value, "may not be changed in an update.");
     return;
   }
   const std::string name(object["metadata"].Str("name"));
@@ -368,7 +371,7 @@ void CheckEndpoint(Run& run, const Node& endpoint, std::string_view type) {
   if (addresses.size() == 0) run.Required(addresses, "must contain at least 1 address");
   else if (addresses.size() > 100) run.TooMany(addresses, 100);
   for (const Node& address : addresses.Items()) {
-    if (run.updating() && SameValue(*addresses, *addresses.old)) break;   // once accepted, always accepted
+    if (run.updating() && Unchanged(addresses)) break;   // once accepted, always accepted
     if (type == "IPv4" || type == "IPv6") {
       const bool valid = run.Format(address, type == "IPv4" ? format::Ip : format::IpCanonical);
       if (!valid) continue;

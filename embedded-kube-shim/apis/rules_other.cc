@@ -2,8 +2,10 @@
 #include <cmath>
 
 #include "core/base/strings.h"
+#include "core/crypto/certificate.h"
 #include "core/text/base64.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 // flowcontrol, apiregistration, certificates, authorization.
 namespace skerry::kube::rules {
@@ -175,6 +177,13 @@ void ApiService(Run& run, const Node& object) {
   const Node spec = object["spec"], meta = object["metadata"], service = spec["service"];
   const std::string want = Cat(spec.Str("version"), ".", spec.Str("group"));
   const std::string name(meta.Str("name"));
+  if (const Node prefix = meta["generateName"]; !prefix->Str().empty() && !run.updating()) {
+    if (const auto messages = format::PathSegmentPrefix(prefix->Str()); !messages.empty()) {
+      for (const std::string& message : messages) run.Invalid(prefix, message);
+    } else if (prefix->Str() != want) {
+      run.Invalid(prefix, Cat("must be `spec.version+\".\"+spec.group`: ", Quote(want)));
+    }
+  }
   if (name.empty()) run.Required(meta["name"], "name or generateName is required");
   else if (const auto messages = format::PathSegmentName(name); !messages.empty()) {
     for (const std::string& message : messages) run.Invalid(meta["name"], message);
@@ -262,11 +271,19 @@ void CheckCertificateBlocks(Run& run, const Node& certificate) {
   if (blocks == 0) refuse("must contain at least one CERTIFICATE PEM block");
 }
 
+// Whose signature it bears is the signer's business.
+bool IsRequest(std::string_view pem) {
+  const auto parsed = crypto::ParseRequest(pem);
+  return parsed || parsed.error().code() != Code::kBadRequest || parsed.error().message().find("not signed") != std::string_view::npos;
+}
+
 void SigningRequest(Run& run, const Node& object) {
   const Node spec = object["spec"], usages = spec["usages"];
   const std::string pem = text::FromBase64(spec.Str("request")).value_or("");
   if (pem.find("-----BEGIN CERTIFICATE REQUEST-----") == std::string::npos && pem.find("-----BEGIN NEW CERTIFICATE REQUEST-----") == std::string::npos)
     run.Invalid(spec["request"], spec["request"]->is_null() ? "null" : RenderJson(nullptr, *spec["request"]), "PEM block type must be CERTIFICATE REQUEST");
+  else if (!run.updating() && !IsRequest(pem))
+    run.Invalid(spec["request"], RenderJson(nullptr, *spec["request"]), "asn1: structure error: not a certificate request");
   static constexpr std::string_view kUsages[] = {"any", "cert sign", "client auth", "code signing", "content commitment", "crl sign", "data encipherment", "decipher only",
                                                  "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel", "ipsec user", "key agreement",
                                                  "key encipherment", "microsoft sgc", "netscape sgc", "ocsp signing", "s/mime", "server auth", "signing", "timestamping"};
@@ -291,7 +308,7 @@ void SigningRequest(Run& run, const Node& object) {
     for (std::string_view type : {"Approved", "Denied"})
       if (count(*conditions, type) > count(*conditions.old, type)) run.Forbidden(conditions, Cat("updates may not add a condition of type ", Quote(type)));
   const Node certificate = object["status"]["certificate"];
-  if (SameValue(*certificate, *certificate.old)) return;
+  if (Unchanged(certificate)) return;
   CheckCertificateBlocks(run, certificate);
   if (run.subresource != "status") run.Forbidden(certificate, "updates may not set certificate content");
   else if (!certificate.old->Str().empty()) run.Forbidden(certificate, "updates may not modify existing certificate content");

@@ -138,7 +138,6 @@ void CheckSpread(Run& run, const Node& constraints) {
     const Node& item = items[i];
     run.Positive(item["maxSkew"]);
     if (item.Str("topologyKey").empty()) run.Required(item["topologyKey"], "can not be empty");
-    else run.Format(item["topologyKey"], format::QualifiedName);
     const std::string_view action = item.Str("whenUnsatisfiable");
     if (action != "DoNotSchedule" && action != "ScheduleAnyway") run.NotSupported(item["whenUnsatisfiable"], {"DoNotSchedule", "ScheduleAnyway"});
     for (std::size_t k = i + 1; k < items.size(); ++k)
@@ -384,6 +383,8 @@ void CheckGates(Run& run, const Node& spec) {
 void CheckPodSpec(Run& run, const Node& spec, const Value& metadata) {
   run.pod_spec = spec.value;
   run.pod_metadata = &metadata;
+  // What was accepted once is not looked at again: what an update asks beyond that only concerns changes.
+  if (run.updating() && !spec.old->is_null() && *spec.value == *spec.old) return;
   if (spec["terminationGracePeriodSeconds"]->is_null()) run.Required(spec["terminationGracePeriodSeconds"]);
   CheckVolumes(run, spec["volumes"]);
   CheckResourceClaims(run, spec["resourceClaims"]);

@@ -3,6 +3,7 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
 #include "embedded-kube-shim/apis/strategy.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 // What may change in a pod after it was created, and its status.
 namespace skerry::kube::rules {
@@ -107,7 +108,7 @@ void CheckEphemeralUpdate(Run& run, const Node& pod) {
     const auto now = list.Items();
     const auto same = std::find_if(now.begin(), now.end(), [&](const Node& container) { return container.Str("name") == before["name"].Str(); });
     if (same == now.end()) run.Forbidden(list, Cat("existing ephemeral containers ", Quote(before["name"].Str()), " may not be removed\n"));
-    else if (!SameValue(**same, before)) run.Forbidden(list, Cat("existing ephemeral containers ", Quote(before["name"].Str()), " may not be changed\n", InternalDiff(same->schema, before, **same)));
+    else if (!SameTyped(same->schema, **same, before)) run.Forbidden(list, Cat("existing ephemeral containers ", Quote(before["name"].Str()), " may not be changed\n", InternalDiff(same->schema, before, **same)));
   }
 }
 
@@ -202,7 +203,7 @@ void CheckResize(Run& run, const Node& pod) {
   keep(now, *spec.old);
   for (std::string_view list : {"containers", "initContainers"})
     for (std::size_t i = 0; i < now[list].size(); ++i) keep(now.Set(list).MutableItems()[i], (*spec.old)[list].Items()[i]);
-  if (!SameValue(now, *spec.old)) run.Forbidden(spec, "only cpu and memory resources are mutable");
+  if (!SameTyped(spec.schema, now, *spec.old)) run.Forbidden(spec, "only cpu and memory resources are mutable");
 }
 
 }  // namespace
@@ -237,7 +238,7 @@ void CheckPodUpdate(Run& run, const Node& pod) {
   const bool gated = (*spec.old)["schedulingGates"].size() > 0;
   if (gated) CheckGatedUpdate(run, spec);
   const Value munged = Munged(*spec, *spec.old, gated);
-  if (!SameValue(munged, *spec.old)) run.Forbidden(spec, Cat(kOnlyThese, "\n", InternalDiff(spec.schema, *spec.old, munged)));
+  if (!SameTyped(spec.schema, munged, *spec.old)) run.Forbidden(spec, Cat(kOnlyThese, "\n", InternalDiff(spec.schema, *spec.old, munged)));
 }
 
 void CheckPodStatus(Run& run, const Node& pod) {
@@ -249,7 +250,7 @@ void CheckPodStatus(Run& run, const Node& pod) {
     if (type != "PodScheduled" && type != "Ready" && type != "Initialized") run.Format(condition.As("type", "Type"), format::QualifiedName);
   }
   const Node nominated = status["nominatedNodeName"];
-  if (!nominated->Str().empty() && !SameValue(*nominated, *nominated.old)) run.Format(nominated, format::Dns1123Subdomain);
+  if (!nominated->Str().empty() && !Unchanged(nominated)) run.Format(nominated, format::Dns1123Subdomain);
   if ((*status)["observedGeneration"].Int() < 0) run.Invalid(status["observedGeneration"], "must be a non-negative integer");
   if (!status.Str("qosClass").empty()) run.Immutable(status["qosClass"]);
   for (const Node& ip : status["podIPs"].Items()) run.Format(Node{&(*ip)["ip"], &(*ip.old)["ip"], nullptr, nullptr, ip.path}, format::Ip);

@@ -78,7 +78,7 @@ void CheckClusterIps(Run& run, const Node& spec) {
     if (family->Str() != "IPv4" && family->Str() != "IPv6") run.NotSupported(family, {"IPv4", "IPv6"});
     if (!seen.insert(std::string(family->Str())).second) run.Duplicate(family);
   }
-  if (!policy->is_null() && !policy->Str().empty()) run.Enum(policy, {"PreferDualStack", "RequireDualStack", "SingleStack"});
+  if (!policy->is_null()) run.Enum(policy, {"PreferDualStack", "RequireDualStack", "SingleStack"});
   bool bad = false;
   for (const Node& ip : ips.Items()) {
     if (ip->Str() == "None") {
@@ -127,10 +127,8 @@ void CheckTraffic(Run& run, const Node& spec) {
   if (!checks && health->Int() != 0) run.Invalid(health, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
   if (checks && health->Int() == 0 && run.updating()) run.Required(health);
   if (checks && health->Int() != 0) run.Range(health, 1, 65535);
-  if (type == "ClusterIP" || type == "NodePort" || type == "LoadBalancer") {
-    if (internal_policy->is_null()) run.Required(internal_policy);
-    else run.Enum(internal_policy, {"Cluster", "Local"});
-  }
+  if (!internal_policy->is_null()) run.Enum(internal_policy, {"Cluster", "Local"});
+  else if (type == "ClusterIP" || type == "NodePort" || type == "LoadBalancer") run.Required(internal_policy);
   if (const Node distribution = spec["trafficDistribution"]; !distribution->is_null()) run.Enum(distribution, {"PreferClose", "PreferSameZone", "PreferSameNode"});
 }
 

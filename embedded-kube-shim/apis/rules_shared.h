@@ -44,9 +44,9 @@ void CheckLoadBalancerIngress(Run& run, const Node& ingress, bool with_mode);
 std::string RenderPort(const Node& service_port);           // upstream's internal ServicePort
 void CheckDomainPath(Run& run, const Node& at);             // "acme.io/foo"
 bool CheckCsiDriverName(Run& run, const Node& at);
-void CheckWebhookService(Run& run, const Node& service);
-void CheckWebhookClientUrl(Run& run, const Node& url);
+void CheckWebhookClient(Run& run, const Node& client);   // a URL or a service
 bool ParsesAsSelector(const json::Value& selector);          // upstream gives up on one whose keys or values are none
+json::Value InternalCustomSchema(const json::Value& schema);   // as upstream's internal type shows it
 void CheckCustomSchema(Run& run, const Node& schema, bool status_enabled);
 bool MatchesSelector(const json::Value& selector, const json::Value& labels);
 void CheckPositiveIntOrPercent(Run& run, const Node& at);

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <set>
 
 #include "core/base/strings.h"
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 // Persistent volumes and claims, quotas, nodes.
 namespace skerry::kube::rules {
@@ -15,14 +17,15 @@ Quantity Amount(const Value& value) { return Quantity::Parse(value.Str("0")).val
 
 void CheckAccessModes(Run& run, const Node& modes, const char* required) {
   if (modes.size() == 0) run.Required(modes, required);
-  bool alone = false;
+  std::set<std::string_view> valid;
   for (const Value& mode : modes->Items()) {
     const std::string_view m = mode.Str();
-    alone |= m == "ReadWriteOncePod";
-    if (m != "ReadOnlyMany" && m != "ReadWriteMany" && m != "ReadWriteOnce" && m != "ReadWriteOncePod")
+    const bool known = m == "ReadOnlyMany" || m == "ReadWriteMany" || m == "ReadWriteOnce" || m == "ReadWriteOncePod";
+    if (known) valid.insert(m);
+    else
       run.Add(FieldErrorType::kNotSupported, modes.path, Quote(m), "supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"");
   }
-  if (alone && modes.size() > 1) run.Forbidden(modes, "may not use ReadWriteOncePod with other access modes");
+  if (valid.contains("ReadWriteOncePod") && valid.size() > 1) run.Forbidden(modes, "may not use ReadWriteOncePod with other access modes");
 }
 
 void PersistentVolumeSpec(Run& run, const Node& spec) { CheckPersistentVolumeSpec(run, spec, false); }
@@ -41,7 +44,7 @@ std::string_view ReplacementOf(std::string_view label) {
 }
 
 // Labels that got stable names may be renamed. Others have no new name, and upstream takes an empty key for that.
-bool SameButRenamed(const Value& now, const Value& before) {
+bool SameButRenamed(SchemaPtr schema, const Value& now, const Value& before) {
   Value renamed = now.Clone();
   if (Value* required = renamed.is_object() ? renamed.Find("required") : nullptr)
     if (Value* terms = required->Find("nodeSelectorTerms"); terms && terms->is_array())
@@ -57,7 +60,7 @@ bool SameButRenamed(const Value& now, const Value& before) {
             if (ReplacementOf(key.Str()) == expression["key"].Str()) expression.Set("key") = key.Clone();
           }
         }
-  return SameValue(renamed, before);
+  return SameTyped(schema, renamed, before);
 }
 
 void PersistentVolumeUpdate(Run& run, const Node& volume) {
@@ -69,7 +72,7 @@ void PersistentVolumeUpdate(Run& run, const Node& volume) {
     before.Erase(field.name);
   }
   if (before["csi"].is_object() && before["csi"]["controllerExpandSecretRef"].is_null() && now["csi"].is_object()) now.Set("csi").Erase("controllerExpandSecretRef");
-  if (!SameValue(now, before)) {
+  if (!SameTyped(spec.schema, now, before)) {
     std::vector<std::string_view> sources;
     for (const Field& field : spec.schema->fields)
       if (!field.embedding.empty()) sources.push_back(field.name);
@@ -82,7 +85,7 @@ void PersistentVolumeUpdate(Run& run, const Node& volume) {
     return at;
   };
   run.Immutable(bare("volumeMode"));
-  if (const Node affinity = bare("nodeAffinity"); !affinity.old->is_null() && !SameButRenamed(*affinity, *affinity.old))
+  if (const Node affinity = bare("nodeAffinity"); !affinity.old->is_null() && !SameButRenamed(affinity.schema, *affinity, *affinity.old))
     run.Invalid(affinity, "field is immutable, except for updating from beta label to GA");
   if (!(*spec.old)["volumeAttributesClassName"].is_null() && (*spec)["volumeAttributesClassName"].is_null())
     run.Forbidden(spec["volumeAttributesClassName"], "update from non-nil value to nil is forbidden");
@@ -114,9 +117,7 @@ void PersistentVolumeClaimUpdate(Run& run, const Node& claim) {
     keep(now.Set("resources").Set("requests"), before["resources"]["requests"], "storage");
     keep(now, before, "volumeAttributesClassName");
   }
-  // A class that is named "" is another one than none.
-  const bool unnamed = before["storageClassName"].is_null() != now["storageClassName"].is_null();
-  if (unnamed || !SameValue(now, before))
+  if (!SameTyped(spec.schema, now, before))
     run.Forbidden(spec, Cat("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n", InternalDiff(spec.schema, before, now)));
   const Node storage = spec["resources"]["requests"]["storage"];
   if (!storage.old->is_null() && Amount(*storage) < Amount(*storage.old)) {
@@ -310,7 +311,7 @@ void CheckClaimSpec(Run& run, const Node& spec) {
 
 void CheckTemplateMetadata(Run& run, const Node& metadata) {
   for (const json::Member& member : metadata->Members())
-    if (member.key != "labels" && member.key != "annotations" && !member.value.is_null() && !(member.key == "creationTimestamp"))
+    if (member.key != "labels" && member.key != "annotations" && !member.value.is_null())
       run.Forbidden(metadata.As(member.key, member.key == "uid" ? "uID" : std::string_view(member.key)), "cannot be set");
   CheckLabels(run, metadata["labels"]);
   CheckAnnotations(run, metadata["annotations"]);
@@ -354,7 +355,7 @@ void CheckPersistentVolumeSpec(Run& run, const Node& spec, bool is_inline) {
     if (is_inline && mode->Str() != "Filesystem") run.Forbidden(mode, "may not specify volumeMode other than Filesystem in the context of inline volumes");
     else if (!is_inline) run.Enum(mode, {"Block", "Filesystem"});
   }
-  if (const Node name = spec["volumeAttributesClassName"]; !name->is_null()) {
+  if (const Node name = spec["volumeAttributesClassName"]; !name->is_null() && !is_inline) {
     if (name->Str().empty()) run.Required(name, "an empty string is disallowed");
     else run.Format(name, format::Dns1123Subdomain);
     if (spec["csi"]->is_null()) run.Required(spec["csi"], "has to be specified when using volumeAttributesClassName");

@@ -3,20 +3,15 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/apis/rules.h"
+#include "tests/support/json.h"
 
 // What the rules say about updates, in full: every cause with its place, its kind and its text, in the order of the answer.
 using namespace skerry;
 using namespace skerry::kube;
 using json::Value;
+using skerry::testing::Json;
 
 namespace {
-
-Value Json(std::string_view text) {
-  Value out;
-  std::string error;
-  REQUIRE(Value::Parse(text, &out, &error));
-  return out;
-}
 
 class Kind {
  public:

@@ -6,6 +6,7 @@
 #include "embedded-kube-shim/api/autoscaling.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 // apps, autoscaling, policy.
 namespace skerry::kube::rules {
@@ -190,7 +191,7 @@ void StatefulSet(Run& run, const Node& object) {
   Value now = spec->Clone(), before = spec.old->Clone();
   for (std::string_view field : {"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"})
     now.Erase(field), before.Erase(field);
-  if (!SameValue(now, before)) run.Forbidden(spec, kStatefulOnly);
+  if (!SameTyped(spec.schema, now, before)) run.Forbidden(spec, kStatefulOnly);
 }
 
 // A status of counters: none negative, none above the total.
@@ -207,7 +208,7 @@ void Counters(Run& run, const Node& status) {
     if ((*status)["availableReplicas"].Int() > (*status)["readyReplicas"].Int())
       run.Invalid(status["availableReplicas"], kind == "StatefulSet" ? "cannot be greater than status.readyReplicas" : "cannot be greater than readyReplicas");
   }
-  if (const Node count = status["collisionCount"]; !count.old->is_null() && count->Int() < count.old->Int()) run.Invalid(count, std::to_string(count->Int()), "cannot be decremented");
+  if (const Node count = status["collisionCount"]; !count.old->is_null() && (kind != "StatefulSet" || count->Int() >= 0) && count->Int() < count.old->Int()) run.Invalid(count, std::to_string(count->Int()), "cannot be decremented");
 }
 
 void ControllerRevision(Run& run, const Node& object) {
@@ -225,7 +226,7 @@ void CheckReference(Run& run, const Node& reference, bool group_required) {
   for (std::string_view field : {"kind", "name"}) run.RequiredFormat(reference[field], format::PathSegmentName);
   const std::string_view version = reference.Str("apiVersion");
   if (std::count(version.begin(), version.end(), '/') > 1) run.Invalid(reference["apiVersion"], Cat("unexpected GroupVersion string: ", version));
-  else if (group_required && version.find('/') == version.npos && reference.Str("kind") != "ReplicationController") run.Invalid(reference["apiVersion"], "apiVersion must specify API group");
+  else if (group_required && (version.find('/') == version.npos || version.starts_with('/')) && reference.Str("kind") != "ReplicationController") run.Invalid(reference["apiVersion"], "apiVersion must specify API group");
 }
 
 void CheckMetricTarget(Run& run, const Node& target) {

@@ -168,8 +168,10 @@ class PersistentVolumeStrategy final : public BuiltinStrategy {
   void PrepareForUpdate(StrategyContext& context, Value& object, const Value& old) const override {
     if (context.subresource() != "status") return;
     Value& status = object.Set("status");
-    if (!(status["phase"] == old.At({"status", "phase"})) && status["lastPhaseTransitionTime"] == old.At({"status", "lastPhaseTransitionTime"}))
-      status.Set("lastPhaseTransitionTime") = Value(TimeText(context.now()));
+    const Value &given = status["lastPhaseTransitionTime"], &before = old.At({"status", "lastPhaseTransitionTime"});
+    const bool same_phase = status["phase"] == old.At({"status", "phase"});
+    if (same_phase && given.is_null() && !before.is_null()) status.Set("lastPhaseTransitionTime") = before.Clone();
+    else if (!same_phase && (given.is_null() || given == before)) status.Set("lastPhaseTransitionTime") = Value(TimeText(context.now()));
   }
 };
 
@@ -196,12 +198,28 @@ class PersistentVolumeClaimStrategy final : public BuiltinStrategy {
   void PrepareForCreate(StrategyContext&, Value& object) const override {
     object.Set("status") = Value::Object();
     object.Set("status").Set("phase") = "Pending";
-    if (Value* source = object.Set("spec").Find("dataSource"); source && source->is_object() && object["spec"]["dataSourceRef"].is_null())
-      object.Set("spec").Set("dataSourceRef") = source->Clone();
-    else if (const Value& reference = object["spec"]["dataSourceRef"]; reference.is_object() && object["spec"]["dataSource"].is_null() && reference["namespace"].Str().empty())
-      object.Set("spec").Set("dataSource") = reference.Clone();
+    Sources(object.Set("spec"), Value());
+  }
+  void PrepareForUpdate(StrategyContext& context, Value& object, const Value& old) const override {
+    if (context.subresource().empty()) Sources(object.Set("spec"), old["spec"]);
   }
 
+ private:
+  // Sources in other namespaces are switched off; what the older of the two fields cannot say is dropped, and each stands for the other.
+  static void Sources(Value& spec, const Value& before) {
+    const bool used = !before["dataSource"].is_null() || !before["dataSourceRef"].is_null();
+    if (!used && !spec.At({"dataSourceRef", "namespace"}).Str().empty()) spec.Erase("dataSourceRef");
+    const Value& source = spec["dataSource"];
+    const std::string_view group = source["apiGroup"].Str(), kind = source["kind"].Str();
+    const bool known = (kind == "PersistentVolumeClaim" && group.empty()) || (kind == "VolumeSnapshot" && group == "snapshot.storage.k8s.io");
+    if (!used && spec["dataSourceRef"].is_null() && !source.is_null() && !known) spec.Erase("dataSource");
+    if (spec["dataSource"].is_object() && spec["dataSourceRef"].is_null()) spec.Set("dataSourceRef") = spec["dataSource"].Clone();
+    else if (const Value& reference = spec["dataSourceRef"]; reference.is_object() && spec["dataSource"].is_null() && reference["namespace"].Str().empty()) {
+      Value local = reference.Clone();
+      local.Erase("namespace");
+      spec.Set("dataSource") = std::move(local);
+    }
+  }
 };
 
 }  // namespace

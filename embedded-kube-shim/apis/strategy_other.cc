@@ -1,8 +1,10 @@
 #include <algorithm>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/apis/rules.h"
 #include "embedded-kube-shim/apis/strategies.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 namespace skerry::kube {
 namespace {
@@ -53,7 +55,7 @@ class DaemonSetStrategy final : public BuiltinStrategy {
   void PrepareForUpdate(StrategyContext& context, Value& object, const Value& old) const override {
     if (!context.subresource().empty()) return;
     std::int64_t generation = ParseInt(old.At({"metadata", "annotations"})[kGeneration].Str()).value_or(0);
-    if (!rules::SameValue(object.At({"spec", "template"}), old.At({"spec", "template"}))) ++generation;
+    if (!rules::SameTyped(FindBuiltinSchema("io.k8s.api.core.v1.PodTemplateSpec"), object.At({"spec", "template"}), old.At({"spec", "template"}))) ++generation;
     if (generation > 0) object.Set("metadata").Set("annotations").Set(kGeneration) = Value(std::to_string(generation));
   }
 };

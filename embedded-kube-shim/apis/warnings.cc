@@ -1,6 +1,9 @@
 #include "embedded-kube-shim/apis/warnings.h"
 
+#include <algorithm>
 #include <array>
+#include <set>
+#include <string>
 
 #include "core/base/strings.h"
 #include "core/text/quantity.h"
@@ -243,6 +246,40 @@ void ResourceSlices(const Call& call) {
   if (ToLower(driver) != driver) call.out.push_back(Cat("spec.driver: driver names should be lowercase; ", Quoted(driver), " contains uppercase characters"));
 }
 
+bool IsKnownFormat(std::string_view type, std::string_view format) {
+  if (type == "integer") return format == "int32" || format == "int64";
+  if (type == "number") return format == "float" || format == "double";
+  if (!type.empty() && type != "string") return false;
+  static constexpr std::string_view kText[] = {"bsonobjectid", "uri",    "email",  "hostname",   "ipv4", "ipv6",     "cidr",     "mac",  "uuid",     "uuid3", "uuid4",    "uuid5",        "isbn",
+                                               "isbn10",       "isbn13", "creditcard", "ssn", "hexcolor", "rgbcolor", "byte", "password", "date",  "duration", "datetime", "k8sshortname", "k8slongname"};
+  std::string plain(format);
+  std::erase(plain, '-');
+  return std::find(std::begin(kText), std::end(kText), plain) != std::end(kText);
+}
+
+void UnknownFormats(const Value& schema, std::set<std::string>& out) {
+  if (!schema.is_object()) return;
+  if (const auto format = schema["format"].Str(); !format.empty() && !IsKnownFormat(schema["type"].Str(), format)) out.emplace(format);
+  for (const std::string_view field : {"items", "additionalItems", "additionalProperties", "not"}) UnknownFormats(schema[field], out);
+  for (const std::string_view field : {"properties", "patternProperties", "definitions", "dependencies"})
+    for (const auto& [name, below] : schema[field].Members()) UnknownFormats(below, out);
+  for (const std::string_view field : {"items", "allOf", "anyOf", "oneOf"})
+    for (const Value& below : schema[field].Items()) UnknownFormats(below, out);
+}
+
+// New ones only: what was accepted once is not news.
+void CustomDefinitions(const Call& call) {
+  if (!call.subresource.empty()) return;
+  const auto formats = [](const Value& definition) {
+    std::set<std::string> out;
+    for (const Value& version : definition.At({"spec", "versions"}).Items()) UnknownFormats(version.At({"schema", "openAPIV3Schema"}), out);
+    return out;
+  };
+  const std::set<std::string> before = call.old ? formats(*call.old) : std::set<std::string>();
+  for (const std::string& format : formats(call.object))
+    if (!before.contains(format)) call.out.push_back(Cat("unrecognized format ", Quoted(format)));
+}
+
 struct Kind {
   std::string_view group, resource;
   void (*call)(const Call&);
@@ -272,6 +309,7 @@ constexpr Kind kKinds[] = {
     {"storage.k8s.io", "csistoragecapacities", StorageCapacities},
     {"node.k8s.io", "runtimeclasses", RuntimeClasses},
     {"resource.k8s.io", "resourceslices", ResourceSlices},
+    {"apiextensions.k8s.io", "customresourcedefinitions", CustomDefinitions},
 };
 
 }  // namespace

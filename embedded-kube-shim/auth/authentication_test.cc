@@ -9,44 +9,14 @@
 #include "embedded-kube-shim/auth/impersonation.h"
 #include "embedded-kube-shim/auth/jwt_authenticator.h"
 #include "embedded-kube-shim/auth/node_authorizer.h"
+#include "embedded-kube-shim/auth/service_account.h"
+#include "tests/support/fixed_informers.h"
+#include "tests/support/json.h"
 
 namespace skerry::kube {
 namespace {
-
-json::Value Json(std::string_view text) {
-  json::Value value;
-  std::string error;
-  REQUIRE(json::Value::Parse(text, &value, &error));
-  return value;
-}
-
-class OneLister final : public Lister {
- public:
-  std::vector<ObjectPtr> objects;
-  ObjectPtr Get(const Key& key) const override {
-    for (const ObjectPtr& o : objects)
-      if ((*o)["metadata"]["name"].Str() == key.name && (*o)["metadata"]["namespace"].Str() == key.ns) return o;
-    return nullptr;
-  }
-  std::vector<ObjectPtr> List(std::string_view) const override { return objects; }
-  std::vector<ObjectPtr> OwnedBy(std::string_view) const override { return {}; }
-  std::vector<ObjectPtr> Matching(std::string_view, std::string_view) const override { return {}; }
-  std::vector<ObjectPtr> OnNode(std::string_view node) const override {
-    std::vector<ObjectPtr> out;
-    for (const ObjectPtr& o : objects)
-      if ((*o)["spec"]["nodeName"].Str() == node) out.push_back(o);
-    return out;
-  }
-};
-
-class Caches final : public Informers {
- public:
-  std::map<std::string, OneLister, std::less<>> listers;
-  const Lister& Get(Resource resource) override { return listers[std::string(resource)]; }
-  std::shared_ptr<void> Subscribe(Resource, std::function<void(const Notification&)>) override { return nullptr; }
-  bool HasSynced() const override { return true; }
-  void Add(std::string_view resource, std::string_view text) { listers[std::string(resource)].objects.push_back(std::make_shared<json::Value>(Json(text))); }
-};
+using skerry::testing::FixedInformers;
+using skerry::testing::Json;
 
 // Allows what is listed as "verb group/resource/subresource name".
 class Fixed final : public Authorizer {
@@ -223,16 +193,46 @@ jwt:
   CHECK(!ask("system:admin@example.org", 30));
 }
 
+TEST_CASE("a use of a token in a secret is told once a date, and one marked invalid is refused", "[auth][tokens]") {
+  FixedInformers caches;
+  FakeClock clock;
+  SeededRandom random(1);
+  const auto secret = [](std::string_view name, std::string_view labels) {
+    return Json(Cat(R"({"metadata":{"name":")", name, R"(","namespace":"d","uid":"s","labels":)", labels, "}}"));
+  };
+  caches.Add("v1/serviceaccounts", Json(R"({"metadata":{"name":"robot","namespace":"d","uid":"a"}})"));
+  caches.Add("v1/secrets", secret("fresh", "{}"));
+  caches.Add("v1/secrets", secret("known", R"({"kubernetes.io/legacy-token-last-used":"2023-11-14"})"));
+  caches.Add("v1/secrets", secret("yesterday", R"({"kubernetes.io/legacy-token-last-used":"2023-11-13"})"));
+  caches.Add("v1/secrets", secret("invalid", R"({"kubernetes.io/legacy-token-invalid-since":"2023-01-01"})"));
+  ServiceAccountTokens tokens(crypto::PrivateKey::GenerateP256(), "https://issuer", {}, caches, clock, random);
+  std::vector<std::string> used;
+  tokens.OnSecretUse([&](const Key& key, const std::string& date) { used.push_back(Cat(key.ns, "/", key.name, " ", date)); });
+  const auto use = [&](const char* name) {
+    ServiceAccountClaims claims;
+    claims.ns = "d";
+    claims.account = {"robot", "a"};
+    claims.secret = ObjectIdentity{name, "s"};
+    return tokens.AuthenticateToken(tokens.Issue(claims).value(), {}, nullptr);
+  };
+  for (const char* good : {"fresh", "known", "yesterday"}) CHECK(use(good).has_value());
+  CHECK(used == std::vector<std::string>{"d/fresh 2023-11-14", "d/yesterday 2023-11-14"});
+  const auto refused = use("invalid");
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(std::string(refused.error().message()), Catch::Contains("the token in secret d/invalid for service account d/robot has been marked invalid"));
+  CHECK(used.size() == 2);
+}
+
 TEST_CASE("a bootstrap token is good with its secret, until it expires, and only for authentication", "[auth]") {
   const auto secret = [](std::string_view id, std::string_view usage, std::string_view expiration) {
     return Cat(R"({"metadata":{"name":"bootstrap-token-)", id, R"(","namespace":"kube-system"},"type":"bootstrap.kubernetes.io/token","data":{"token-id":")", text::Base64(id), R"(","token-secret":")",
                text::Base64("0123456789abcdef"), R"(","usage-bootstrap-authentication":")", text::Base64(usage), R"(","auth-extra-groups":")", text::Base64("system:bootstrappers:nodes"),
                expiration.empty() ? std::string() : Cat(R"(","expiration":")", text::Base64(expiration)), R"("}})");
   };
-  Caches caches;
-  caches.Add("v1/secrets", secret("aaaaaa", "true", ""));
-  caches.Add("v1/secrets", secret("bbbbbb", "false", ""));
-  caches.Add("v1/secrets", secret("cccccc", "true", "2020-01-01T00:00:00Z"));
+  FixedInformers caches;
+  caches.Add("v1/secrets", Json(secret("aaaaaa", "true", "")));
+  caches.Add("v1/secrets", Json(secret("bbbbbb", "false", "")));
+  caches.Add("v1/secrets", Json(secret("cccccc", "true", "2020-01-01T00:00:00Z")));
   const auto tokens = NewBootstrapTokens(caches, Clock::System());
   const auto who = [&](std::string_view token) {
     const auto user = tokens->AuthenticateToken(token, {}, nullptr);
@@ -247,12 +247,12 @@ TEST_CASE("a bootstrap token is good with its secret, until it expires, and only
 }
 
 TEST_CASE("a node reads what its pods refer to, itself and its lease, and nothing of other nodes", "[auth]") {
-  Caches caches;
-  caches.Add("v1/pods", R"({"metadata":{"name":"p","namespace":"d"},"spec":{"nodeName":"n1","serviceAccountName":"robot","volumes":[{"name":"v","secret":{"secretName":"mine"}},
-    {"name":"c","persistentVolumeClaim":{"claimName":"disk"}}],"containers":[{"name":"c","envFrom":[{"configMapRef":{"name":"settings"}}]}]}})");
-  caches.Add("v1/pods", R"({"metadata":{"name":"q","namespace":"d"},"spec":{"nodeName":"n2","volumes":[{"name":"v","secret":{"secretName":"theirs"}}]}})");
-  caches.Add("v1/persistentvolumeclaims", R"({"metadata":{"name":"disk","namespace":"d"},"spec":{"volumeName":"pv1"}})");
-  caches.Add("v1/persistentvolumes", R"({"metadata":{"name":"pv1"},"spec":{"claimRef":{"namespace":"d","name":"disk"}}})");
+  FixedInformers caches;
+  caches.Add("v1/pods", Json(R"({"metadata":{"name":"p","namespace":"d"},"spec":{"nodeName":"n1","serviceAccountName":"robot","volumes":[{"name":"v","secret":{"secretName":"mine"}},
+    {"name":"c","persistentVolumeClaim":{"claimName":"disk"}}],"containers":[{"name":"c","envFrom":[{"configMapRef":{"name":"settings"}}]}]}})"));
+  caches.Add("v1/pods", Json(R"({"metadata":{"name":"q","namespace":"d"},"spec":{"nodeName":"n2","volumes":[{"name":"v","secret":{"secretName":"theirs"}}]}})"));
+  caches.Add("v1/persistentvolumeclaims", Json(R"({"metadata":{"name":"disk","namespace":"d"},"spec":{"volumeName":"pv1"}})"));
+  caches.Add("v1/persistentvolumes", Json(R"({"metadata":{"name":"pv1"},"spec":{"claimRef":{"namespace":"d","name":"disk"}}})"));
   const auto node = NewNodeAuthorizer(caches);
   const auto ask = [&](Attributes a) {
     a.user = {"system:node:n1", "", {"system:nodes"}, {}};

@@ -112,6 +112,11 @@ C skerry:router
 R get,update ; networking.k8s.io ; ingresses/status
 R get,update ; route.openshift.io ; routes/status
 B skerry:router ; skerry:router ; user:system:skerry-router
+C self-provisioner
+R create,list ; project.openshift.io ; projectrequests
+R get,list ; project.openshift.io ; projects
+C basic-user
+R get,list ; project.openshift.io ; projects
 C system:node-proxier
 R list,watch ; core ; endpoints,services
 R get,list,watch ; core ; nodes
@@ -480,10 +485,12 @@ void AddRule(json::Value& role, char kind, std::string_view rest) {
 
 }  // namespace
 
-std::vector<json::Value> BootstrapPolicy() {
+namespace {
+
+std::vector<json::Value> Parse(std::string_view policy) {
   std::vector<json::Value> out;
   std::size_t role = 0;   // index of the role that rules go to
-  for (const std::string_view line : Split(kPolicy, '\n')) {
+  for (const std::string_view line : Split(policy, '\n')) {
     if (line.size() < 3) continue;
     const std::string_view rest = line.substr(2);
     const std::vector<std::string_view> words = Split(Fields(rest)[0], ' ');
@@ -518,5 +525,15 @@ std::vector<json::Value> BootstrapPolicy() {
   }
   return out;
 }
+
+constexpr std::string_view kMetricsPolicy = R"(
+C system:aggregated-metrics-reader rbac.authorization.k8s.io/aggregate-to-admin=true rbac.authorization.k8s.io/aggregate-to-edit=true rbac.authorization.k8s.io/aggregate-to-view=true
+R get,list,watch ; metrics.k8s.io ; nodes,pods
+)";
+
+}  // namespace
+
+std::vector<json::Value> BootstrapPolicy() { return Parse(kPolicy); }
+std::vector<json::Value> MetricsPolicy() { return Parse(kMetricsPolicy); }
 
 }  // namespace skerry::kube

@@ -211,14 +211,34 @@ bool ForBindings(const std::vector<ObjectPtr>& bindings, const User& user, std::
 }
 }  // namespace
 
-Verdict RbacAuthorizer::Authorize(const Attributes& a) const {
+namespace {
+// Everything that a verdict depends on where no rule speaks of names. Sizes come before the texts: no text can pass for two others.
+void NameQuestion(const Attributes& a, std::string& out) {
+  const auto add = [&](std::string_view text) {
+    const std::size_t size = text.size();
+    out.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
+  };
+  out.clear();
+  for (const std::string_view text : {std::string_view(a.verb), std::string_view(a.user.name), std::string_view(a.resource_request ? "r" : "p")}) add(text);
+  if (a.resource_request)
+    for (const std::string* text : {&a.group, &a.resource, &a.subresource, &a.ns}) add(*text);
+  else add(a.path);
+  for (const std::string& group : a.user.groups) add(group);
+}
+
+// `by_name`: a rule that was looked at speaks of names.
+Verdict Judge(const RbacIndex& index, const Attributes& a, bool* by_name) {
   Verdict verdict;
   std::vector<std::string> unresolved;
   const auto allowed = [&](std::string_view ns) {
-    const auto scope = index_->ScopeOf(ns);
+    const auto scope = index.ScopeOf(ns);
     for (const RbacScope::Grant* grant : scope->Of(a.user)) {
       if (!grant->problem.empty()) unresolved.push_back(grant->problem);
-      if (std::none_of(grant->rules->begin(), grant->rules->end(), [&](const PolicyRule& rule) { return rule.Allows(a); })) continue;
+      const auto rule_allows = [&](const PolicyRule& rule) {
+        *by_name = *by_name || !rule.resource_names.empty();
+        return rule.Allows(a);
+      };
+      if (std::none_of(grant->rules->begin(), grant->rules->end(), rule_allows)) continue;
       const json::Value& binding = *grant->binding;
       const std::string_view kind = binding["roleRef"]["kind"].Str(), role = binding["roleRef"]["name"].Str(), name = binding["metadata"]["name"].Str();
       verdict.decision = Decision::kAllow;
@@ -232,6 +252,18 @@ Verdict RbacAuthorizer::Authorize(const Attributes& a) const {
   if (a.resource_request && !a.ns.empty() && allowed(a.ns)) return verdict;
   if (unresolved.size() == 1) verdict.reason = "RBAC: " + unresolved[0];
   if (unresolved.size() > 1) verdict.reason = "RBAC: [" + Join(unresolved, ", ") + "]";
+  return verdict;
+}
+}  // namespace
+
+Verdict RbacAuthorizer::Authorize(const Attributes& a) const {
+  thread_local std::string asked;
+  NameQuestion(a, asked);
+  std::uint64_t at = 0;
+  if (const auto known = index_->Known(asked, &at)) return *known;
+  bool by_name = false;
+  Verdict verdict = Judge(*index_, a, &by_name);
+  if (verdict.decision == Decision::kAllow && !by_name) index_->Keep(asked, verdict, at);
   return verdict;
 }
 

@@ -80,5 +80,6 @@ class RbacAuthorizer final : public Authorizer {
 // Cluster roles, roles and bindings that exist from the first start; reconciled (missing rules and subjects are added back) unless an
 // object carries rbac.authorization.kubernetes.io/autoupdate: "false".
 std::vector<json::Value> BootstrapPolicy();   // complete objects with apiVersion and kind
+std::vector<json::Value> MetricsPolicy();     // where metrics.k8s.io is served: who may read is allowed to see what is used
 
 }  // namespace skerry::kube

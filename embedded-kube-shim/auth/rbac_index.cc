@@ -42,13 +42,38 @@ std::vector<const RbacScope::Grant*> RbacScope::Of(const User& user) const {
   return out;
 }
 
+void RbacIndex::Advance(std::uint64_t now) const {
+  if (now == built_at_) return;
+  scopes_.clear();
+  verdicts_.clear();
+  built_at_ = now;
+}
+
+std::shared_ptr<const Verdict> RbacIndex::Known(const std::string& asked, std::uint64_t* at) const {
+  if (!version_) return nullptr;
+  *at = version_();
+  std::lock_guard lock(mutex_);
+  Advance(*at);
+  const auto it = verdicts_.find(asked);
+  return it == verdicts_.end() ? nullptr : it->second;
+}
+
+void RbacIndex::Keep(const std::string& asked, const Verdict& verdict, std::uint64_t at) const {
+  if (!version_ || asked.size() > kLongestQuestion) return;
+  auto kept = std::make_shared<const Verdict>(verdict);
+  std::lock_guard lock(mutex_);
+  if (built_at_ != at) return;
+  if (verdicts_.size() >= kMostVerdicts) verdicts_.clear();
+  verdicts_.insert_or_assign(asked, std::move(kept));
+}
+
 std::shared_ptr<const RbacScope> RbacIndex::ScopeOf(std::string_view ns) const {
   if (!version_) return std::make_shared<const RbacScope>(build_(ns));
   const std::uint64_t now = version_();
   {
     std::lock_guard lock(mutex_);
-    if (now != built_at_ || scopes_.size() > kMostScopes) scopes_.clear();
-    built_at_ = now;
+    Advance(now);
+    if (scopes_.size() > kMostScopes) scopes_.clear();
     if (const auto it = scopes_.find(ns); it != scopes_.end()) return it->second;
   }
   auto made = std::make_shared<const RbacScope>(build_(ns));

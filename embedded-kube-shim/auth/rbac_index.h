@@ -39,13 +39,19 @@ class RbacIndex {
   RbacIndex(std::function<std::uint64_t()> version, Build build) : version_(std::move(version)), build_(std::move(build)) {}
   std::shared_ptr<const RbacScope> ScopeOf(std::string_view ns) const;
 
+  // Verdicts that were kept since the last change. `asked` names everything that the verdict depends on. Null: none; `*at` then goes to Keep.
+  std::shared_ptr<const Verdict> Known(const std::string& asked, std::uint64_t* at) const;
+  void Keep(const std::string& asked, const Verdict& verdict, std::uint64_t at) const;
+
  private:
-  static constexpr std::size_t kMostScopes = 1000;
+  static constexpr std::size_t kMostScopes = 1000, kMostVerdicts = 2000, kLongestQuestion = 2048;
+  void Advance(std::uint64_t now) const;   // with the lock held
   const std::function<std::uint64_t()> version_;
   const Build build_;
   mutable std::mutex mutex_;
   mutable std::uint64_t built_at_ = 0;                                                          // guarded by mutex_
   mutable std::map<std::string, std::shared_ptr<const RbacScope>, std::less<>> scopes_;         // guarded by mutex_
+  mutable std::unordered_map<std::string, std::shared_ptr<const Verdict>> verdicts_;            // guarded by mutex_
 };
 
 }  // namespace skerry::kube

@@ -6,40 +6,14 @@
 #include "core/base/random.h"
 #include "core/base/strings.h"
 #include "embedded-kube-shim/auth/rbac.h"
+#include "tests/support/fixed_informers.h"
 
 // RBAC against an evaluation of its own: random policies, and for each many questions. The evaluation here is written from the definition
 // (the union of all rules of all bindings that name the asker) and shares nothing with the authorizer: it keeps policies as plain structs
 // and never looks at the objects made of them.
 namespace skerry::kube {
 namespace {
-
-class Listed final : public Lister {
- public:
-  std::vector<ObjectPtr> objects;
-  ObjectPtr Get(const Key& key) const override {
-    for (const ObjectPtr& o : objects)
-      if ((*o)["metadata"]["name"].Str() == key.name && (*o)["metadata"]["namespace"].Str() == key.ns) return o;
-    return nullptr;
-  }
-  std::vector<ObjectPtr> List(std::string_view ns) const override {
-    std::vector<ObjectPtr> out;
-    for (const ObjectPtr& o : objects)
-      if (ns.empty() || (*o)["metadata"]["namespace"].Str() == ns) out.push_back(o);
-    return out;
-  }
-  std::vector<ObjectPtr> OwnedBy(std::string_view) const override { return {}; }
-  std::vector<ObjectPtr> Matching(std::string_view, std::string_view) const override { return {}; }
-  std::vector<ObjectPtr> OnNode(std::string_view) const override { return {}; }
-};
-
-class Policies final : public Informers {
- public:
-  std::map<std::string, Listed, std::less<>> listers;
-  const Lister& Get(Resource resource) override { return listers[std::string(resource)]; }
-  std::shared_ptr<void> Subscribe(Resource, std::function<void(const Notification&)>) override { return nullptr; }
-  bool HasSynced() const override { return true; }
-  void Add(std::string_view plural, json::Value object) { listers[Cat("rbac.authorization.k8s.io/v1/", plural)].objects.push_back(std::make_shared<json::Value>(std::move(object))); }
-};
+using skerry::testing::FixedInformers;
 
 using Set = std::set<std::string>;
 struct Grant {
@@ -155,9 +129,9 @@ json::Value RoleObject(const std::string& ns, const std::string& name, const std
   return role;
 }
 
-void Fill(Policies& policies, const World& world) {
-  for (const auto& [name, grants] : world.cluster_roles) policies.Add("clusterroles", RoleObject("", name, grants));
-  for (const auto& [key, grants] : world.roles) policies.Add("roles", RoleObject(key.first, key.second, grants));
+void Fill(FixedInformers& policies, const World& world) {
+  for (const auto& [name, grants] : world.cluster_roles) policies.Add("rbac.authorization.k8s.io/v1/clusterroles", RoleObject("", name, grants));
+  for (const auto& [key, grants] : world.roles) policies.Add("rbac.authorization.k8s.io/v1/roles", RoleObject(key.first, key.second, grants));
   int number = 0;
   for (const auto& tie : world.ties) {
     json::Value binding;
@@ -173,7 +147,7 @@ void Fill(Policies& policies, const World& world) {
       if (who.kind == 's') subject.Set("namespace") = who.ns;
       binding.Set("subjects").Append(std::move(subject));
     }
-    policies.Add(tie.ns.empty() ? "clusterrolebindings" : "rolebindings", std::move(binding));
+    policies.Add(tie.ns.empty() ? "rbac.authorization.k8s.io/v1/clusterrolebindings" : "rbac.authorization.k8s.io/v1/rolebindings", std::move(binding));
   }
 }
 
@@ -233,7 +207,7 @@ TEST_CASE("the authorizer agrees with an independent evaluation on 120000 genera
   for (int seed = 0; seed < kWorlds; ++seed) {
     Maker maker(static_cast<std::uint64_t>(seed) + 1);
     const World world = maker.NewWorld();
-    Policies policies;
+    FixedInformers policies;
     Fill(policies, world);
     const RbacAuthorizer rbac(policies, [] { return std::uint64_t{1}; });
     for (int i = 0; i < kQuestions; ++i) {

@@ -81,6 +81,19 @@ Result<> ServiceAccountTokens::StillThere(const Lister& lister, std::string_view
   return {};
 }
 
+Result<> ServiceAccountTokens::NoteSecret(std::string_view ns, std::string_view account, const json::Value& reference) const {
+  const auto secret = secrets_.Get({std::string(ns), std::string(reference["name"].Str())});
+  if (!secret) return {};
+  const auto& labels = (*secret)["metadata"]["labels"];
+  if (const auto since = labels[kTokenInvalidSince].Str(); ParseTime(Cat(since, "T00:00:00Z"))) {
+    return std::unexpected(Refused(Cat("the token in secret ", ns, "/", reference["name"].Str(), " for service account ", ns, "/", account, " has been marked invalid. Remove the label ",
+                                       kTokenInvalidSince, " of the secret to use it for a while longer, or use tokens of the TokenRequest API")));
+  }
+  const std::string today = FormatTime(clock_.Now()).substr(0, 10);
+  if (secret_used_ && labels[kTokenLastUsed].Str() != today) secret_used_({std::string(ns), std::string(reference["name"].Str())}, today);
+  return {};
+}
+
 Result<User> ServiceAccountTokens::Check(const json::Value& claims) const {
   const auto& bound = claims[kPrivate];
   const auto ns = bound["namespace"].Str();
@@ -93,7 +106,10 @@ Result<User> ServiceAccountTokens::Check(const json::Value& claims) const {
   user.groups = {"system:serviceaccounts", Cat("system:serviceaccounts:", ns)};
   const auto remember = [&](std::string_view key, std::string_view value) { user.extra[Cat("authentication.kubernetes.io/", key)] = {std::string(value)}; };
   if (const auto id = claims["jti"].Str(); !id.empty()) remember("credential-id", Cat("JTI=", id));
-  if (const auto* secret = bound.Find("secret")) TRY_VOID(StillThere(secrets_, "secret", ns, *secret));
+  if (const auto* secret = bound.Find("secret")) {
+    TRY_VOID(StillThere(secrets_, "secret", ns, *secret));
+    TRY_VOID(NoteSecret(ns, name, *secret));
+  }
   if (const auto* pod = bound.Find("pod")) {
     TRY_VOID(StillThere(pods_, "pod", ns, *pod));
     remember("pod-name", (*pod)["name"].Str());

@@ -84,7 +84,7 @@ namespace {
 // A custom resource whose last object is gone is known by its definition alone ("plural.group"); who watched it goes on in its history.
 void AddDefined(Caches& caches) {
   for (const auto& definition : caches.ForPrefix("/apiextensions.k8s.io/customresourcedefinitions/").List("").items)
-    if (const auto dot = definition->name.find('.'); dot != std::string::npos) caches.ForPrefix(Cat("/", definition->name.substr(dot + 1), "/", definition->name.substr(0, dot), "/"));
+    if (const auto dot = definition->name().find('.'); dot != std::string_view::npos) caches.ForPrefix(Cat("/", definition->name().substr(dot + 1), "/", definition->name().substr(0, dot), "/"));
 }
 
 }  // namespace
@@ -99,7 +99,7 @@ Result<> Caches::Load(store::Store& store) {
     options.at = page.revision;
     for (const auto& entry : page.entries) {
       std::string_view prefix, rest;
-      if (SplitKey(entry.key, &prefix, &rest)) ForPrefix(prefix).Load(std::string(rest), entry);
+      if (SplitKey(entry.key, &prefix, &rest)) ForPrefix(prefix).Load(rest, entry);
     }
     if (!page.more || page.entries.empty()) break;
     options.from_key = page.entries.back().key + '\0';
@@ -164,7 +164,7 @@ void Caches::OnCommit(store::Revision revision, const std::vector<store::Event>&
     std::string_view prefix, rest;
     if (event.type == store::Event::Type::kBookmark || !SplitKey(event.entry.key, &prefix, &rest)) continue;
     auto& cache = ForPrefix(prefix);
-    cache.Apply(std::string(rest), event);
+    cache.Apply(rest, event);
     if (std::find(dirty_.begin(), dirty_.end(), &cache) == dirty_.end()) dirty_.push_back(&cache);
   }
   applied_.store(revision, std::memory_order_release);

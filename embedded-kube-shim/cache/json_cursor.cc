@@ -1,15 +1,19 @@
 #include "embedded-kube-shim/cache/json_cursor.h"
 
+#include "core/json/skip.h"
 #include "core/json/value.h"
 
 namespace skerry::kube {
 
 void JsonCursor::SkipString() {
   if (!Take('"')) { failed_ = true; return; }
-  while (at_ < text_.size()) {
-    const char c = text_[at_++];
-    if (c == '"') return;
-    if (c == '\\') ++at_;
+  const char* const end = text_.data() + text_.size();
+  for (const char* p = text_.data() + at_; (p = json::FindQuoteOrEscape(p, end)) != end; p += 2) {
+    if (*p == '"') {
+      at_ = static_cast<std::size_t>(p - text_.data()) + 1;
+      return;
+    }
+    if (end - p < 2) break;
   }
   at_ = text_.size();
   failed_ = true;
@@ -35,28 +39,18 @@ std::string JsonCursor::Scalar() {
 }
 
 void JsonCursor::Skip() {
-  int depth = 0;
-  do {
-    Space();
-    if (at_ >= text_.size()) { failed_ = true; return; }
-    const char c = text_[at_];
-    if (c == '"') {
-      SkipString();
-      if (failed_) return;
-    } else if (c == '{' || c == '[') {
-      ++depth;
-      ++at_;
-    } else if (c == '}' || c == ']') {
-      if (depth == 0) { failed_ = true; return; }
-      --depth;
-      ++at_;
-    } else if (c == ',' || c == ':') {
-      if (depth == 0) { failed_ = true; return; }
-      ++at_;
-    } else {
-      while (at_ < text_.size() && std::string_view(",]} \n\t\r:").find(text_[at_]) == std::string_view::npos) ++at_;
-    }
-  } while (depth > 0);
+  const char c = Peek();
+  if (c == '"') return SkipString();
+  if (c == '{' || c == '[') {
+    const char* const end = text_.data() + text_.size();
+    const char* const behind = json::SkipContainer(text_.data() + at_, end);
+    failed_ = behind == nullptr;
+    at_ = failed_ ? text_.size() : static_cast<std::size_t>(behind - text_.data());
+    return;
+  }
+  const std::size_t start = at_;
+  while (at_ < text_.size() && std::string_view(",]} \n\t\r:{[\"").find(text_[at_]) == std::string_view::npos) ++at_;
+  if (at_ == start) failed_ = true;
 }
 
 }  // namespace skerry::kube

@@ -7,14 +7,14 @@
 namespace skerry::kube {
 namespace {
 
-constexpr std::size_t kHistoryEvents = 20'000, kHistoryBytes = 64 << 20, kKeepAtLeast = 1'000;
+constexpr std::size_t kHistoryEvents = 10'000, kHistoryBytes = 64 << 20, kKeepAtLeast = 1'000;
 constexpr std::size_t kEncodedEvents = 256;
 constexpr std::chrono::minutes kHistoryAge{5};
 
-void EraseFrom(std::unordered_map<std::string, std::vector<ItemPtr>>& index, const std::string& value, std::string_view key) {
-  const auto it = index.find(value);
+void EraseFrom(std::unordered_map<std::string, std::vector<ItemPtr>>& index, std::string_view value, std::string_view key) {
+  const auto it = index.find(std::string(value));
   if (it == index.end()) return;
-  std::erase_if(it->second, [&](const ItemPtr& item) { return item->key == key; });
+  std::erase_if(it->second, [&](const ItemPtr& item) { return item->key() == key; });
   if (it->second.empty()) index.erase(it);
 }
 
@@ -54,12 +54,12 @@ Result<> Subscription::Next(std::vector<EventPtr>* out, std::size_t limit, store
 ItemPtr ObjectCache::Get(std::string_view key) const {
   std::lock_guard lock(mutex_);
   const auto it = items_.find(key);
-  return it == items_.end() ? nullptr : it->second;
+  return it == items_.end() ? nullptr : *it;
 }
 
 void ObjectCache::CollectLocked(std::string_view prefix, std::vector<ItemPtr>* out) const {
   if (prefix.empty()) out->reserve(items_.size());
-  for (auto it = items_.lower_bound(prefix); it != items_.end() && std::string_view(it->first).starts_with(prefix); ++it) out->push_back(it->second);
+  for (auto it = items_.lower_bound(prefix); it != items_.end() && (*it)->key().starts_with(prefix); ++it) out->push_back(*it);
 }
 
 ObjectCache::Snapshot ObjectCache::List(std::string_view prefix) const {
@@ -77,20 +77,20 @@ Result<ObjectCache::Snapshot> ObjectCache::ListAt(std::string_view prefix, store
   std::map<std::string_view, ItemPtr> overlay;
   for (auto it = history_.rbegin(); it != history_.rend() && it->event->revision() > revision; ++it) {
     const auto& event = *it->event;
-    if (std::string_view(event.item->key).starts_with(prefix)) overlay[event.item->key] = event.previous;
+    if (event.item->key().starts_with(prefix)) overlay[event.item->key()] = event.previous;
   }
   Snapshot snapshot;
   snapshot.revision = revision;
   auto changed = overlay.begin();
   auto it = items_.lower_bound(prefix);
-  const auto current = [&] { return it != items_.end() && std::string_view(it->first).starts_with(prefix); };
+  const auto current = [&] { return it != items_.end() && (*it)->key().starts_with(prefix); };
   while (current() || changed != overlay.end()) {
-    if (changed == overlay.end() || (current() && it->first < changed->first)) {
-      snapshot.items.push_back(it->second);
+    if (changed == overlay.end() || (current() && (*it)->key() < changed->first)) {
+      snapshot.items.push_back(*it);
       ++it;
       continue;
     }
-    if (current() && it->first == changed->first) ++it;
+    if (current() && (*it)->key() == changed->first) ++it;
     if (changed->second) snapshot.items.push_back(changed->second);
     ++changed;
   }
@@ -139,23 +139,34 @@ std::unique_ptr<Subscription> ObjectCache::ListAndSubscribe(std::string_view pre
 }
 
 void ObjectCache::Index(const ItemPtr& item) {
-  for (const auto& owner : item->owners) by_owner_[owner.uid].push_back(item);
-  if (!item->node_name.empty()) by_node_[item->node_name].push_back(item);
+  for (const auto& owner : item->owners()) by_owner_[owner.uid].push_back(item);
+  if (!item->node_name().empty()) by_node_[std::string(item->node_name())].push_back(item);
 }
 
 void ObjectCache::Unindex(const Item& item) {
-  for (const auto& owner : item.owners) EraseFrom(by_owner_, owner.uid, item.key);
-  if (!item.node_name.empty()) EraseFrom(by_node_, item.node_name, item.key);
+  for (const auto& owner : item.owners()) EraseFrom(by_owner_, owner.uid, item.key());
+  if (!item.node_name().empty()) EraseFrom(by_node_, item.node_name(), item.key());
 }
 
-void ObjectCache::Load(std::string key, const store::Entry& entry) {
-  auto item = std::make_shared<const Item>(std::move(key), entry);
+void ObjectCache::Load(std::string_view key, const store::Entry& entry) {
+  auto item = std::make_shared<const Item>(key, entry);
   std::lock_guard lock(mutex_);
-  auto& slot = items_[item->key];
-  if (slot) Unindex(*slot);
-  slot = item;
-  Index(item);
+  Replace(items_.find(item->key()), item);
   changes_.fetch_add(1, std::memory_order_release);
+}
+
+// The set's keys lie in its items: one leaves before the next comes.
+void ObjectCache::Replace(Items::iterator at, const ItemPtr& item) {
+  Items::node_type node;
+  if (at != items_.end()) {
+    Unindex(**at);
+    node = items_.extract(at);
+    node.value() = item;
+    items_.insert(std::move(node));
+  } else {
+    items_.insert(item);
+  }
+  Index(item);
 }
 
 void ObjectCache::StartHistory(store::Revision at) {
@@ -163,19 +174,22 @@ void ObjectCache::StartHistory(store::Revision at) {
   floor_ = at;
 }
 
-void ObjectCache::Apply(std::string key, const store::Event& event) {
+void ObjectCache::Apply(std::string_view key, const store::Event& event) {
   using ChangeType = CacheEvent::Type;
-  auto item = std::make_shared<const Item>(std::move(key), event.entry);   // scanned before the lock is taken
+  auto item = std::make_shared<const Item>(key, event.entry);   // scanned before the lock is taken
   std::lock_guard lock(mutex_);
-  const auto it = items_.find(item->key);
-  ItemPtr previous = it == items_.end() ? nullptr : it->second;
-  if (previous) Unindex(*previous);
+  const auto next = items_.lower_bound(item->key());
+  const auto it = next != items_.end() && (*next)->key() == item->key() ? next : items_.end();
+  ItemPtr previous = it == items_.end() ? nullptr : *it;
   ChangeType type = previous ? ChangeType::kModified : ChangeType::kAdded;
   if (event.type == store::Event::Type::kDelete) {
     type = ChangeType::kDeleted;
-    if (it != items_.end()) items_.erase(it);
+    if (previous) Unindex(*previous);
+    if (previous) items_.erase(it);
+  } else if (previous) {
+    Replace(it, item);
   } else {
-    items_[item->key] = item;
+    items_.insert(next, item);
     Index(item);
   }
   changes_.fetch_add(1, std::memory_order_release);
@@ -184,7 +198,7 @@ void ObjectCache::Apply(std::string key, const store::Event& event) {
 }
 
 void ObjectCache::Record(CacheEvent::Type type, ItemPtr item, ItemPtr previous) {
-  history_bytes_ += item->bytes.size();
+  history_bytes_ += item->size();
   history_.push_back({std::make_shared<const CacheEvent>(type, std::move(item), std::move(previous)), std::chrono::steady_clock::now()});
   // Every watcher but the slowest has had it: what is kept for the late ones is the object alone.
   if (history_.size() > kEncodedEvents) history_[history_.size() - 1 - kEncodedEvents].event->ForgetEncodings();
@@ -206,8 +220,8 @@ void ObjectCache::Recall(store::Revision since, std::size_t prefix_size, const s
     }
     const bool deleted = event.type == store::Event::Type::kDelete;
     const auto current = items_.find(key);
-    const bool still_there = !deleted && current != items_.end() && current->second->modified == event.entry.modified;
-    ItemPtr item = still_there ? current->second : std::make_shared<const Item>(key, event.entry);
+    const bool still_there = !deleted && current != items_.end() && (*current)->modified == event.entry.modified;
+    ItemPtr item = still_there ? *current : std::make_shared<const Item>(key, event.entry);
     last = deleted ? nullptr : item;
     const auto type = deleted ? ChangeType::kDeleted : previous ? ChangeType::kModified : ChangeType::kAdded;
     Record(type, std::move(item), std::move(previous));
@@ -228,7 +242,7 @@ void ObjectCache::Trim() {
     const bool stale = history_.size() > kKeepAtLeast && now - oldest.at > kHistoryAge;
     if (!full && !stale) return;
     floor_ = oldest.event->revision();
-    history_bytes_ -= oldest.event->item->bytes.size();
+    history_bytes_ -= oldest.event->item->size();
     history_.pop_front();
     ++first_sequence_;
   }
@@ -237,7 +251,7 @@ void ObjectCache::Trim() {
 void ObjectCache::DropHistory(store::Revision at) {
   std::lock_guard lock(mutex_);
   while (!history_.empty() && history_.front().event->revision() <= at) {
-    history_bytes_ -= history_.front().event->item->bytes.size();
+    history_bytes_ -= history_.front().event->item->size();
     history_.pop_front();
     ++first_sequence_;
   }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -97,13 +98,22 @@ class ObjectCache {
  private:
   friend class Caches;
   friend class Subscription;
-  void Load(std::string key, const store::Entry& entry);
+  struct ByKey {
+    using is_transparent = void;
+    static std::string_view Of(const ItemPtr& item) { return item->key(); }
+    static std::string_view Of(std::string_view key) { return key; }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const { return Of(a) < Of(b); }
+  };
+  void Load(std::string_view key, const store::Entry& entry);
   void StartHistory(store::Revision at);
   // After Load, before the first Apply: what happened after `since`. Keys are those of the store, below a prefix of this length.
   void Recall(store::Revision since, std::size_t prefix_size, const std::vector<store::Event>& events);
   void Record(CacheEvent::Type type, ItemPtr item, ItemPtr previous);
-  void Apply(std::string key, const store::Event& event);
+  void Apply(std::string_view key, const store::Event& event);
   void DropHistory(store::Revision at);   // everything at or before
+  using Items = std::set<ItemPtr, ByKey>;
+  void Replace(Items::iterator at, const ItemPtr& item);
   void Index(const ItemPtr& item);
   void Unindex(const Item& item);
   void Trim();
@@ -118,7 +128,7 @@ class ObjectCache {
   const std::atomic<store::Revision>& applied_;
   std::atomic<std::uint64_t> changes_{0};
   mutable std::mutex mutex_;
-  std::map<std::string, ItemPtr, std::less<>> items_;
+  Items items_;
   std::unordered_map<std::string, std::vector<ItemPtr>> by_owner_, by_node_;
   std::deque<Recorded> history_;
   std::uint64_t first_sequence_ = 0;      // of history_.front()

@@ -1,9 +1,10 @@
 #include "embedded-kube-shim/cache/quiet.h"
 
-#include <malloc.h>
-
 #include <mutex>
 #include <vector>
+
+#include "core/base/allocator.h"
+#include "store/value.h"
 
 namespace skerry::kube {
 namespace {
@@ -34,7 +35,8 @@ void CallQuietHooks() {
     all = hooks.all;
   }
   for (const auto drop : all) drop();
-  ::malloc_trim(0);
+  store::CompressValues(0);
+  ReturnFreeMemory();
 }
 
 }  // namespace skerry::kube

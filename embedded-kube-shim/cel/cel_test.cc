@@ -4,11 +4,11 @@
 #include "core/json/parse.h"
 #include "embedded-kube-shim/cel/functions.h"
 #include "embedded-kube-shim/cel/program.h"
+#include "tests/support/json.h"
 
 namespace skerry::kube::cel {
 namespace {
-
-json::Value Json(std::string_view text) { return std::move(*json::Parse(text)); }
+using skerry::testing::Json;
 
 constexpr std::string_view kSchema = R"({"type":"object","properties":{
   "name":{"type":"string"},"count":{"type":"integer"},"ratio":{"type":"number"},"flag":{"type":"boolean"},"port":{"x-kubernetes-int-or-string":true},

@@ -59,18 +59,18 @@ Result<> Fits(const Type& type, Yields yields) {
 
 }  // namespace
 
-PolicyCompiler::PolicyCompiler(const PolicyFeatures& features)
+PolicyCompiler::PolicyCompiler(const PolicyFeatures& features, const PolicyTypes& types)
     : env_(features.mutation ? MutationLibrary() : KubernetesLibrary()), without_authorizer_(env_.library()), features_(features) {
-  const TypePtr dyn = Simple(TypeKind::kDyn);
+  const auto declare = [](Env& env, const char* name, const DeclTypePtr& type) { type ? env.Declare(name, type) : env.Declare(name, Simple(TypeKind::kDyn)); };
   for (Env* env : {&env_, &without_authorizer_}) {
     const bool asks = env == &env_;   // what nobody may name keeps its place
-    env->Declare("object", dyn);
-    env->Declare("oldObject", dyn);
+    declare(*env, "object", types.object);
+    declare(*env, "oldObject", types.object);
     env->Declare("request", FromDecl(RequestDecl()));
     env->Declare("namespaceObject", FromDecl(NamespaceDecl()));
     env->Declare(asks ? "authorizer" : "", AuthorizerType());
     env->Declare(asks ? "authorizer.requestResource" : "", ResourceCheckType());
-    if (features.params) env->Declare("params", dyn);
+    if (features.params) declare(*env, "params", types.params);
     if (!features.mutation) continue;
     env->DeclareStruct(PatchDecl());
     env->DeclareOpenStruct("Object");
@@ -83,27 +83,29 @@ Result<ProgramPtr> PolicyCompiler::Compile(std::string_view expression, Yields y
   return program;
 }
 
+void PolicyCompiler::DeclareVariables() {
+  // Variables keep the types that checking found, deeper than a declaration could say: one object type with them as fields.
+  auto object = std::make_shared<DeclType>();
+  object->kind = TypeKind::kObject;
+  object->name = "kubernetes.variables";
+  for (const auto& [declared, type] : declared_) {
+    auto field = std::make_shared<DeclType>();
+    field->kind = TypeKind::kDyn;
+    field->checked_type = type;
+    object->fields[declared] = DeclField{declared, std::move(field), false};
+  }
+  const TypePtr type = FromDecl(object);
+  for (Env* env : {&env_, &without_authorizer_}) {
+    if (variables_index_ < 0) env->Declare("variables", type);
+    else env->Replace(variables_index_, type);
+  }
+  variables_index_ = env_.Find("variables");
+}
+
 Result<ProgramPtr> PolicyCompiler::AddVariable(const std::string& name, std::string_view expression) {
   auto program = Compile(expression, Yields::kAnything);
-  if (program) {
-    // Variables keep the types that checking found, deeper than a declaration could say: one object type with them as fields.
-    auto object = std::make_shared<DeclType>();
-    object->kind = TypeKind::kObject;
-    object->name = "kubernetes.variables";
-    declared_.emplace_back(name, (*program)->type());
-    for (const auto& [declared, type] : declared_) {
-      auto field = std::make_shared<DeclType>();
-      field->kind = TypeKind::kDyn;
-      field->checked_type = type;
-      object->fields[declared] = DeclField{declared, std::move(field), false};
-    }
-    const TypePtr type = FromDecl(object);
-    for (Env* env : {&env_, &without_authorizer_}) {
-      if (variables_index_ < 0) env->Declare("variables", type);
-      else env->Replace(variables_index_, type);
-    }
-    variables_index_ = env_.Find("variables");
-  }
+  declared_.emplace_back(name, program ? (*program)->type() : Simple(TypeKind::kDyn));
+  DeclareVariables();
   return program;
 }
 

@@ -19,6 +19,11 @@ struct PolicyFeatures {
   bool mutation = false;   // Object{…}, JSONPatch{…}, jsonpatch.escapeKey
 };
 
+// What is known of documents before there are any. Null: nothing.
+struct PolicyTypes {
+  DeclTypePtr object, params;
+};
+
 // The values of one evaluation, in the order of the environment.
 struct PolicyValues {
   Val object, old_object, request, namespace_object, authorizer, request_resource, params;
@@ -27,14 +32,18 @@ struct PolicyValues {
 // Compiles the expressions of one policy, in order: a variable is visible to what is compiled after it. Not thread-safe; the programs are.
 class PolicyCompiler {
  public:
-  explicit PolicyCompiler(const PolicyFeatures& features);
+  explicit PolicyCompiler(const PolicyFeatures& features, const PolicyTypes& types = {});
 
   // kInvalid with the message of a field error: "compilation failed: …", "must evaluate to bool but got int".
   // Messages may not ask the authorizer.
   enum class Authorizer : std::uint8_t { kAllowed, kUnknown };
   Result<ProgramPtr> Compile(std::string_view expression, Yields yields, Authorizer authorizer = Authorizer::kAllowed) const;
-  // Also declares variables.NAME with the expression's type; when it does not compile, later uses of it are errors of their own.
+  // Declares `variables` though it has no fields (yet).
+  void DeclareVariables();
+  // Also declares variables.NAME with the expression's type; when it does not compile it may be anything.
   Result<ProgramPtr> AddVariable(const std::string& name, std::string_view expression);
+  // What the type checker says of an expression that is not to be run, whatever it yields; empty = nothing.
+  std::string Report(std::string_view expression) const { return Program::Report(env_, expression); }
 
  private:
   Env env_, without_authorizer_;

@@ -1,6 +1,7 @@
 #include "embedded-kube-shim/cel/program.h"
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/cel/device_selector.h"
 #include "embedded-kube-shim/cel/functions.h"
 
 namespace skerry::kube::cel {
@@ -52,6 +53,15 @@ const Library& MutationLibrary() {
   static const std::unique_ptr<const Library> library = [] {
     auto all = Common();
     AddJsonPatch(*all);
+    return all;
+  }();
+  return *library;
+}
+
+const Library& DeviceLibrary() {
+  static const std::unique_ptr<const Library> library = [] {
+    auto all = Common();
+    all->macros.bind = true;
     return all;
   }();
   return *library;

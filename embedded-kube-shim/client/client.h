@@ -42,6 +42,13 @@ class Client {
   virtual Result<ObjectPtr> Get(const Ctx&, Resource, const Key&) = 0;   // also "apps/v1/deployments/scale": the object's Scale
   virtual Result<std::vector<ObjectPtr>> List(const Ctx&, Resource, std::string_view ns, std::string_view label_selector = {}) = 0;   // ns empty = all
   virtual Result<ObjectPtr> Create(const Ctx&, Resource, json::Value object, std::string_view subresource = {}) = 0;   // namespace and name from metadata
+  // Each of them on its own, in order; the answers in the same order. For many at a time: nobody waits for one before the next is begun, and
+  // what can be is committed together.
+  virtual std::vector<Result<ObjectPtr>> CreateAll(const Ctx& ctx, Resource resource, std::vector<json::Value> objects, std::string_view subresource = {}) {
+    std::vector<Result<ObjectPtr>> out;
+    for (json::Value& object : objects) out.push_back(Create(ctx, resource, std::move(object), subresource));
+    return out;
+  }
   virtual Result<ObjectPtr> Update(const Ctx&, Resource, json::Value object, std::string_view subresource = {}) = 0;
   virtual Result<ObjectPtr> Patch(const Ctx&, Resource, const Key&, PatchType, json::Value patch, std::string_view subresource = {}) = 0;
   virtual Result<> Delete(const Ctx&, Resource, const Key&, const DeleteOptions& = {}) = 0;
@@ -59,6 +66,18 @@ class Lister {
   virtual std::vector<ObjectPtr> Matching(std::string_view ns, std::string_view label_selector) const = 0;
   // Pods only: objects with spec.nodeName == node.
   virtual std::vector<ObjectPtr> OnNode(std::string_view node) const = 0;
+  // How many there are in all namespaces.
+  virtual std::size_t Size() const { return List().size(); }
+  // Objects of the namespace (empty = of all) without a controller owner reference. May be far cheaper than List.
+  virtual std::vector<ObjectPtr> Uncontrolled(std::string_view ns = {}) const {
+    std::vector<ObjectPtr> out;
+    for (ObjectPtr& object : List(ns)) {
+      bool controlled = false;
+      for (const json::Value& ref : (*object)["metadata"]["ownerReferences"].Items()) controlled |= ref["controller"].Bool();
+      if (!controlled) out.push_back(std::move(object));
+    }
+    return out;
+  }
 };
 
 struct Notification {

@@ -1,8 +1,7 @@
 #pragma once
 #include <functional>
-#include <thread>
 
-#include "core/base/unique_fd.h"
+#include "core/base/fd_watch.h"
 
 namespace skerry::kube {
 
@@ -10,16 +9,9 @@ namespace skerry::kube {
 class ClockWatch {
  public:
   explicit ClockWatch(std::function<void()> on_set);
-  ~ClockWatch();
-  ClockWatch(const ClockWatch&) = delete;
-  ClockWatch& operator=(const ClockWatch&) = delete;
 
  private:
-  void Run();
-
-  const std::function<void()> on_set_;
-  UniqueFd timer_, stop_;
-  std::jthread thread_;              // last: uses the rest
+  FdWatch watch_;
 };
 
 }  // namespace skerry::kube

@@ -9,7 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/component.h"
 #include "core/base/random.h"
-#include "embedded-kube-shim/client/client.h"
+#include "embedded-kube-shim/client/change.h"
 
 // The one shape of a controller: notifications -> queue of keys -> Reconcile. Level-triggered: a request is a name, never an event.
 namespace skerry::kube {
@@ -18,8 +18,8 @@ struct Outcome {
   std::optional<std::chrono::milliseconds> requeue_after;
 };
 
-// Called for one key at a time (never twice concurrently for the same key). An error is retried with exponential backoff per key
-// (5 ms doubling to 1000 s); kInvalid and kForbidden wait for the next change of the object.
+// Called for one key at a time (never twice concurrently). Every error, a refusal too, is retried with exponential backoff per key (5 ms
+// doubling to 1000 s, kInvalid from 30 s on), or at once when something changes: a quota that is raised tells nobody.
 class Reconciler {
  public:
   virtual ~Reconciler() = default;
@@ -29,6 +29,8 @@ class Reconciler {
 struct Trigger {
   std::string resource;                                                    // "apps/v1/replicasets"
   std::function<std::vector<Key>(const Notification&)> map;                // empty = the object's own key
+  // Asked first, before anything is parsed: is the change one for `map`? Empty = every one is.
+  std::function<bool(const Change&)> wants = {};
 };
 // Maps an owned object to its controlling owner of this kind (after a change of owner: to both).
 std::function<std::vector<Key>(const Notification&)> OwnerOf(std::string group, std::string kind);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
@@ -13,6 +14,7 @@ namespace skerry::kube {
 namespace {
 
 constexpr std::size_t kQueueLimit = 1000;
+constexpr std::size_t kTogether = 32;                 // written at the same time
 constexpr std::size_t kMemoryLimit = 4096;            // remembered events for correlation
 constexpr std::chrono::minutes kSameEvent{10};
 constexpr double kBurst = 25;
@@ -72,14 +74,13 @@ class Recorder final : public EventRecorder {
  private:
   void Run(std::stop_token stop) {
     for (;;) {
-      Pending p;
+      std::vector<Pending> some;
       {
         std::unique_lock lock(mutex_);
         if (!wake_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
-        p = std::move(queue_.front());
-        queue_.pop_front();
+        for (; !queue_.empty() && some.size() < kTogether; queue_.pop_front()) some.push_back(std::move(queue_.front()));
       }
-      Write(Ctx(stop), std::move(p));
+      Write(Ctx(stop), std::move(some));
     }
   }
 
@@ -94,36 +95,55 @@ class Recorder final : public EventRecorder {
     return true;
   }
 
-  void Write(const Ctx& ctx, Pending p) {
-    const std::string object = Cat(p.involved["kind"].Str(), "/", p.involved["namespace"].Str(), "/", p.involved["name"].Str(), "/", p.involved["uid"].Str());
-    if (!Allowed(object)) return;
-    std::string ns(p.involved["namespace"].Str());
-    if (ns.empty()) ns = "default";
-    const std::string same = Cat(object, "|", p.involved["fieldPath"].Str(), "|", p.type, "|", p.reason, "|", p.message);
-    const std::string now = FormatTime(p.at);
+  static std::string ObjectOf(const Pending& p) {
+    return Cat(p.involved["kind"].Str(), "/", p.involved["namespace"].Str(), "/", p.involved["name"].Str(), "/", p.involved["uid"].Str());
+  }
+
+  void Write(const Ctx& ctx, std::vector<Pending> some) {
     if (seen_.size() > kMemoryLimit) seen_.clear();
-    Seen& seen = seen_[same];
+    std::vector<json::Value> fresh;
+    std::vector<std::string> keys;                    // of them in seen_
+    for (Pending& p : some) {
+      const std::string object = ObjectOf(p);
+      if (!Allowed(object)) continue;
+      std::string ns(p.involved["namespace"].Str());
+      if (ns.empty()) ns = "default";
+      std::string same = Cat(object, "|", p.involved["fieldPath"].Str(), "|", p.type, "|", p.reason, "|", p.message);
+      if (std::find(keys.begin(), keys.end(), same) != keys.end()) Create(ctx, fresh, keys);   // what it repeats has to be there
+      if (Repeat(ctx, ns, seen_[same], p)) continue;
+      const std::string now = FormatTime(p.at);
+      char suffix[32];
+      std::snprintf(suffix, sizeof suffix, "%llx", static_cast<unsigned long long>(std::chrono::duration_cast<std::chrono::nanoseconds>(p.at.time_since_epoch()).count()));
+      Seen& seen = seen_[same] = {Cat(p.involved["name"].Str(), ".", suffix), 1, now, clock_.Mono()};
+      fresh.push_back(Body(p, ns, seen.name, now));
+      keys.push_back(std::move(same));
+    }
+    Create(ctx, fresh, keys);
+  }
+
+  bool Repeat(const Ctx& ctx, const std::string& ns, Seen& seen, const Pending& p) {
     const Clock::MonoTime mono = clock_.Mono();
-    if (seen.count > 0 && mono - seen.last < kSameEvent) {
-      json::Value patch;
-      patch.Set("count") = seen.count + 1;
-      patch.Set("lastTimestamp") = now;
-      if (client_.Patch(ctx, "v1/events", {ns, seen.name}, PatchType::kMerge, std::move(patch))) {
-        ++seen.count;
-        seen.last = mono;
-        return;
-      }
-    }
-    char suffix[32];
-    std::snprintf(suffix, sizeof suffix, "%llx", static_cast<unsigned long long>(std::chrono::duration_cast<std::chrono::nanoseconds>(p.at.time_since_epoch()).count()));
-    seen = {Cat(p.involved["name"].Str(), ".", suffix), 1, now, mono};
-    if (auto r = client_.Create(ctx, "v1/events", Body(p, ns, seen.name, now)); !r) {
-      seen.count = 0;
+    if (seen.count == 0 || mono - seen.last >= kSameEvent) return false;
+    json::Value patch;
+    patch.Set("count") = seen.count + 1;
+    patch.Set("lastTimestamp") = FormatTime(p.at);
+    if (!client_.Patch(ctx, "v1/events", {ns, seen.name}, PatchType::kMerge, std::move(patch))) return false;
+    ++seen.count;
+    seen.last = mono;
+    return true;
+  }
+
+  // Empties both.
+  void Create(const Ctx& ctx, std::vector<json::Value>& fresh, std::vector<std::string>& keys) {
+    const std::vector<Result<ObjectPtr>> written = client_.CreateAll(ctx, "v1/events", std::exchange(fresh, {}));
+    for (std::size_t i = 0; i < written.size(); ++i) {
+      if (written[i]) continue;
+      seen_[keys[i]].count = 0;
       // A namespace that ends takes no more events; that is no fault.
-      if (r.error().code() != Code::kForbidden && r.error().code() != Code::kNotFound && r.error().code() != Code::kCancelled) {
-        log::Warn("event not recorded", {{"object", object}, {"reason", p.reason}, {"error", r.error()}});
-      }
+      const Error& error = written[i].error();
+      if (error.code() != Code::kForbidden && error.code() != Code::kNotFound && error.code() != Code::kCancelled) log::Warn("event not recorded", {{"event", keys[i]}, {"error", error}});
     }
+    keys.clear();
   }
 
   json::Value Body(Pending& p, const std::string& ns, const std::string& name, const std::string& now) const {

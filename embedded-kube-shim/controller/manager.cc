@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <list>
@@ -33,6 +34,7 @@ void AddOwner(const json::Value& object, std::string_view group, std::string_vie
 
 constexpr std::chrono::milliseconds kFirstBackoff{5};
 constexpr std::chrono::milliseconds kLastBackoff{1'000'000};
+constexpr std::chrono::milliseconds kInvalidBackoff{30'000};
 constexpr int kKeptThreads = 2;                       // stay when idle; the others leave
 constexpr std::chrono::seconds kThreadIdle{30};
 
@@ -76,9 +78,10 @@ class ManagerImpl final : public Manager {
     }
     for (const auto& q : queues_) {
       for (const Trigger& t : q->spec.triggers) {
-        subscriptions_.push_back(informers_.Subscribe(t.resource, [this, queue = q.get(), map = t.map](const Notification& n) {
-          if (!map) return EnqueueIn(*queue, KeyOf(*n.object));
-          for (Key& key : map(n)) EnqueueIn(*queue, std::move(key));
+        subscriptions_.push_back(SubscribeChanges(informers_, t.resource, [this, queue = q.get(), map = t.map, wants = t.wants](const Change& change) {
+          if (wants && !wants(change)) return;
+          if (!map) return EnqueueIn(*queue, change.key());
+          for (Key& key : map(change.Objects())) EnqueueIn(*queue, std::move(key));
         }));
       }
     }
@@ -178,14 +181,17 @@ class ManagerImpl final : public Manager {
     if (stopping_ || !q.dirty.insert(key).second) return;
     if (q.processing.contains(key)) return;           // runs again when it is done
     q.ready.push_back(std::move(key));
-    WakeWorker();
+    if (q.running < q.spec.workers) WakeWorker();     // else one of them takes it when it is done
   }
 
+  // One at a time: whoever wakes up wakes the next one when there is more to do.
   void WakeWorker() {
-    if (options_.threads == 0 || !started_) return;
+    if (options_.threads == 0 || !started_ || waking_) return;
     if (idle_ > 0) {
+      waking_ = true;
       work_.notify_one();
     } else if (thread_count_ < options_.threads) {
+      waking_ = true;
       ++thread_count_;
       threads_.emplace_back([this] { RunWorker(); });
     }
@@ -223,11 +229,13 @@ class ManagerImpl final : public Manager {
     }
   }
 
+  static bool MayRun(const Queue& q) { return !q.ready.empty() && q.running < q.spec.workers; }
+
   // The next controller with work and a free slot, in turn so that none starves.
   Queue* Next() {
     for (std::size_t i = 0; i < queues_.size(); ++i) {
       Queue& q = *queues_[(turn_ + i) % queues_.size()];
-      if (q.ready.empty() || q.running >= q.spec.workers) continue;
+      if (!MayRun(q)) continue;
       turn_ = (turn_ + i + 1) % queues_.size();
       return &q;
     }
@@ -240,6 +248,7 @@ class ManagerImpl final : public Manager {
     q.dirty.erase(key);
     q.processing.insert(key);
     ++q.running;
+    if (!waking_ && std::any_of(queues_.begin(), queues_.end(), [](const auto& other) { return MayRun(*other); })) WakeWorker();
     lock.unlock();
     const Ctx ctx(stop_.get_token());
     Result<Outcome> outcome = q.spec.reconciler->Reconcile(ctx, key);
@@ -253,10 +262,7 @@ class ManagerImpl final : public Manager {
     } else {
       Retry(q, key, outcome.error(), again);
     }
-    if (again) {
-      q.ready.push_back(key);
-      WakeWorker();
-    }
+    if (again) q.ready.push_back(key);                // this thread looks for work next
   }
 
   void Retry(Queue& q, const Key& key, const Error& error, bool again) {
@@ -268,13 +274,13 @@ class ManagerImpl final : public Manager {
     } else {
       log::Warn("reconcile failed", {{"controller", q.spec.name}, {"object", object}, {"error", error}});
     }
-    if (code == Code::kInvalid || code == Code::kForbidden) return;
     const int failures = ++q.failures[key];
-    if (!again) Delay(q, key, Backoff(failures));
+    if (!again) Delay(q, key, code == Code::kInvalid ? std::max(kInvalidBackoff, Backoff(failures)) : Backoff(failures));
   }
 
   void RunWorker() {
     std::unique_lock lock(mutex_);
+    waking_ = false;
     while (!stopping_) {
       if (Queue* q = Next()) {
         RunOne(*q, lock);
@@ -288,6 +294,7 @@ class ManagerImpl final : public Manager {
         leave = work_.wait_for(lock, kThreadIdle) == std::cv_status::timeout && idle_ > kKeptThreads;
       }
       --idle_;
+      waking_ = false;
       if (leave && !Next()) break;
     }
     --thread_count_;
@@ -328,6 +335,7 @@ class ManagerImpl final : public Manager {
   std::size_t turn_ = 0;
   int idle_ = 0, thread_count_ = 0;
   bool started_ = false, stopping_ = false;
+  bool waking_ = false;                               // a worker was told of work and has not looked yet
 
   std::vector<std::shared_ptr<void>> subscriptions_;
   std::jthread retired_;

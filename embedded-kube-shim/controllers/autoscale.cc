@@ -13,11 +13,6 @@ using std::chrono::seconds;
 
 constexpr seconds kDefaultWindow{300}, kStartUp{300}, kFirstReadiness{30};
 
-std::int64_t Milli(const json::Value& quantity) {
-  const auto q = text::Quantity::Parse(quantity.is_string() ? std::string(quantity.Str()) : quantity.Dump());
-  return q ? q->MilliValue() : 0;
-}
-
 enum class Group : std::uint8_t { kReady, kUnready, kMissing, kIgnored };
 
 // Pods whose figures cannot be trusted yet (processor: starting up) or that have none.
@@ -44,7 +39,7 @@ Result<std::int64_t> UsageOf(const PodUsage& usage, const ResourceTarget& target
   for (const ContainerUsage& c : usage.containers) {
     if (!target.container.empty() && c.name != target.container) continue;
     found = true;
-    sum += target.resource == "cpu" ? (c.cpu_nanos + 999'999) / 1'000'000 : c.memory_bytes * 1000;
+    sum += target.resource == "cpu" ? (c.cpu_nanos + 999'999) / 1'000'000 : target.resource.empty() ? c.memory_bytes : c.memory_bytes * 1000;
   }
   if (!found) return Fail(Code::kInvalid, Cat("container ", target.container, " not present in metrics for pod ", usage.pod.ns, "/", usage.pod.name));
   return sum;
@@ -58,7 +53,7 @@ Result<std::int64_t> RequestOf(const json::Value& pod, const ResourceTarget& tar
       if (!target.container.empty() && c["name"].Str() != target.container) continue;
       const json::Value& request = c["resources"]["requests"][target.resource];
       if (request.is_null()) return Fail(Code::kInvalid, Cat("missing request for ", target.resource, " in container ", c["name"].Str(), " of Pod ", Name(pod)));
-      sum += Milli(request);
+      sum += MilliOf(request);
     }
   }
   return sum;
@@ -87,6 +82,11 @@ bool WithinTolerance(double ratio, const ResourceTarget& t) { return ratio >= 1.
 std::int64_t Ceil(double ratio, std::size_t n) { return static_cast<std::int64_t>(std::ceil(ratio * static_cast<double>(n))); }
 
 }  // namespace
+
+std::int64_t MilliOf(const json::Value& quantity) {
+  const auto q = text::Quantity::Parse(quantity.is_string() ? std::string(quantity.Str()) : quantity.Dump());
+  return q ? q->MilliValue() : 0;
+}
 
 Result<Proposal> ProposeForResource(const ResourceTarget& target, std::int64_t current, const std::vector<ObjectPtr>& pods, const std::vector<PodUsage>& usage, Clock::Wall now) {
   if (pods.empty()) return Fail(Code::kInvalid, "no pods returned by selector while calculating replica count");

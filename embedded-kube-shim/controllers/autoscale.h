@@ -18,8 +18,11 @@ struct Proposal {
   std::optional<std::int64_t> utilization;       // percent of the requests
 };
 
+// A quantity in thousandths; 0 for what is none.
+std::int64_t MilliOf(const json::Value& quantity);
+
 struct ResourceTarget {
-  std::string resource;                          // "cpu", "memory"
+  std::string resource;                          // "cpu", "memory"; empty: figures are thousandths of anything, given as memory
   std::string container;                         // only this one; empty = the whole pod
   std::optional<std::int64_t> utilization;       // percent of the requests, or
   std::int64_t average_milli = 0;                // an average per pod

@@ -7,6 +7,7 @@
 
 #include "core/base/clock.h"
 #include "embedded-kube-shim/api/resource_def.h"
+#include "embedded-kube-shim/client/aggregated_apis.h"
 #include "embedded-kube-shim/client/client.h"
 #include "embedded-kube-shim/client/metrics.h"
 #include "embedded-kube-shim/controller/controller.h"
@@ -23,6 +24,8 @@ struct ControllerContext {
   Registry& registry;                                                    // for controllers over every kind
   std::string root_ca;                                                   // PEM: what kube-root-ca.crt holds
   std::function<MetricsSource*()> metrics;                               // null or answering null: no metrics API here
+  std::function<ObjectMetricsSource*()> object_metrics;                  // likewise: no custom and external metrics here
+  AggregatedApis* aggregated = nullptr;                                  // null: no server but this one has kinds; outlives the manager's work
 };
 
 // One function per controller, in a file of its name; each adds itself to the manager.

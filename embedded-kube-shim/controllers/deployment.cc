@@ -133,14 +133,19 @@ class Rollout {
   }
 
   Result<> SyncNewSetAnnotations(std::int64_t revision) {
-    json::Value next = new_->Clone();
-    bool changed = false;
+    const json::Value& there = Meta(*new_)["annotations"];
+    bool changed = (*new_)["spec"]["minReadySeconds"].Int() != d_["spec"]["minReadySeconds"].Int() || RevisionOf(*new_) < revision;
     for (const json::Member& m : Meta(d_)["annotations"].Members()) {
-      if (!IsOwnAnnotation(m.key)) changed |= SetAnnotation(next, m.key, m.value.Str());
+      if (!IsOwnAnnotation(m.key)) changed |= !there[m.key].is_string() || there[m.key].Str() != m.value.Str();
+    }
+    if (!changed) return {};
+    json::Value next = new_->Clone();
+    for (const json::Member& m : Meta(d_)["annotations"].Members()) {
+      if (!IsOwnAnnotation(m.key)) SetAnnotation(next, m.key, m.value.Str());
     }
     const std::int64_t old = RevisionOf(*new_);
     if (old < revision) {
-      changed |= SetAnnotation(next, kRevision, std::to_string(revision));
+      SetAnnotation(next, kRevision, std::to_string(revision));
       if (old > 0) {
         const std::string_view history = Meta(*new_)["annotations"][kRevisionHistory].Str();
         SetAnnotation(next, kRevisionHistory, history.empty() ? std::to_string(old) : Cat(history, ",", old));
@@ -149,9 +154,7 @@ class Rollout {
     const json::Value& min_ready = d_["spec"]["minReadySeconds"];
     if ((*new_)["spec"]["minReadySeconds"].Int() != min_ready.Int()) {
       next.Set("spec").Set("minReadySeconds") = min_ready.Int();
-      changed = true;
     }
-    if (!changed) return {};
     TRY(const ObjectPtr written, client_.Update(ctx_, kSets, std::move(next)));
     Replace(written);
     return {};
@@ -429,7 +432,7 @@ class DeploymentReconciler final : public Reconciler {
       static_cast<void>(written);
       return Outcome{};
     }
-    TRY(std::vector<ObjectPtr> sets, ClaimChildren(ctx, client_, kSets, {"apps/v1", "Deployment"}, *d, sets_.List(key.ns),
+    TRY(std::vector<ObjectPtr> sets, ClaimChildren(ctx, client_, kSets, {"apps/v1", "Deployment"}, *d, ChildrenOrOrphans(sets_, *d),
                                                    [&](const json::Value& labels) { return MatchesSelector(selector, labels); }));
     return Rollout(ctx, client_, events_, pods_, clock_, *d, std::move(sets)).Run();
   }
@@ -443,6 +446,16 @@ class DeploymentReconciler final : public Reconciler {
   const Lister& pods_;
 };
 
+// Whether there may be something to do. Labels of the deployment itself, its managers and the like concern nobody here; what does concern
+// is the spec and the annotations (both count as a generation), deletion and the status.
+bool Matters(const Notification& n) {
+  if (n.type != Notification::Type::kModified || !n.previous) return true;
+  const json::Value &now = Meta(*n.object), &before = Meta(*n.previous);
+  for (const std::string_view member : {"uid", "generation", "annotations", "deletionTimestamp"})
+    if (!(now[member] == before[member])) return true;
+  return !((*n.object)["status"] == (*n.previous)["status"]);
+}
+
 }  // namespace
 
 void AddDeployment(const ControllerContext& c) {
@@ -451,7 +464,7 @@ void AddDeployment(const ControllerContext& c) {
   spec.workers = 5;
   const Lister& deployments = c.informers.Get(kDeployments);
   const Lister& sets = c.informers.Get(kSets);
-  spec.triggers.push_back({kDeployments, {}});
+  spec.triggers.push_back({kDeployments, [](const Notification& n) { return Matters(n) ? std::vector<Key>{KeyOf(*n.object)} : std::vector<Key>(); }});
   spec.triggers.push_back({kSets, [owner = OwnerOf("apps", "Deployment"), &deployments](const Notification& n) {
                              std::vector<Key> keys = owner(n);
                              if (keys.empty() && !ControllerRef(*n.object) && n.type != Notification::Type::kDeleted) {

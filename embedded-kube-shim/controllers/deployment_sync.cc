@@ -23,7 +23,8 @@ RollingLimits LimitsOf(const json::Value& d) {
 
 bool IsRecreate(const json::Value& d) { return d["spec"]["strategy"]["type"].Str() == "Recreate"; }
 std::int64_t Replicas(const json::Value& set) { return set["spec"]["replicas"].Int(1); }
-std::int64_t Available(const json::Value& set) { return set["status"]["availableReplicas"].Int(); }
+// Pods beyond what the set is to have are as good as gone, even when its status has not seen them go.
+std::int64_t Available(const json::Value& set) { return std::min(Replicas(set), set["status"]["availableReplicas"].Int()); }
 std::int64_t RevisionOf(const json::Value& o) { return ParseInt(Meta(o)["annotations"][kRevision].Str()).value_or(0); }
 
 // What was asked of the set has been done and told.
@@ -37,13 +38,17 @@ static bool Older(const ObjectPtr& a, const ObjectPtr& b) {
 }
 
 ObjectPtr FindNewSet(const json::Value& d, const std::vector<ObjectPtr>& sets) {
+  const auto metadata_of = [](const json::Value& pod) {
+    json::Value out = pod["metadata"].is_null() ? json::Value::Object() : pod["metadata"].Clone();
+    if (json::Value* labels = out.Find("labels")) labels->Erase(kHashLabel);
+    return out;
+  };
   ObjectPtr found;
+  const json::Value& wanted = d["spec"]["template"];
+  const json::Value metadata = metadata_of(wanted);
   for (const ObjectPtr& set : sets) {
-    json::Value mine = (*set)["spec"]["template"].Clone();
-    if (json::Value* labels = mine.Set("metadata").Find("labels")) labels->Erase(kHashLabel);
-    json::Value wanted = d["spec"]["template"].Clone();
-    if (json::Value* labels = wanted.Set("metadata").Find("labels")) labels->Erase(kHashLabel);
-    if (mine == wanted && (!found || Older(set, found))) found = set;
+    const json::Value& mine = (*set)["spec"]["template"];
+    if (mine["spec"] == wanted["spec"] && metadata_of(mine) == metadata && (!found || Older(set, found))) found = set;
   }
   return found;
 }

@@ -28,10 +28,8 @@ class BudgetReconciler final : public Reconciler {
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr budget = budgets_.Get(key);
     if (!budget) return Outcome{};
-    std::vector<ObjectPtr> pods;
-    for (ObjectPtr& p : pods_.List(key.ns)) {
-      if (MatchesSelector((*budget)["spec"]["selector"], Meta(*p)["labels"])) pods.push_back(std::move(p));
-    }
+    const json::Value& selector = (*budget)["spec"]["selector"];
+    const std::vector<ObjectPtr> pods = selector.is_null() ? std::vector<ObjectPtr>() : pods_.Matching(key.ns, SelectorText(selector));
     if (pods.empty()) events_.Event(*budget, "Normal", "NoPods", "No matching pods found");
     auto expected = Expected(ctx, *budget, pods);
     if (!expected) {

@@ -12,41 +12,33 @@ bool IsHeadless(const json::Value& service) { return service["spec"]["clusterIP"
 
 bool IsAddressOf(std::string_view family, std::string_view address) { return (address.find(':') != std::string_view::npos) == (family == "IPv6"); }
 
-std::string AddressOf(const json::Value& pod, std::string_view family) {
-  for (const json::Value& ip : pod["status"]["podIPs"].Items()) {
-    if (IsAddressOf(family, ip["ip"].Str())) return std::string(ip["ip"].Str());
+std::string AddressOf(const PodFact& pod, std::string_view family) {
+  for (const std::string& ip : pod.addresses) {
+    if (IsAddressOf(family, ip)) return ip;
   }
-  const std::string_view ip = pod["status"]["podIP"].Str();
-  return !ip.empty() && IsAddressOf(family, ip) ? std::string(ip) : "";
+  return {};
 }
 
-json::Value PodReference(const json::Value& pod) {
+json::Value PodReference(const PodFact& pod, std::string_view ns) {
   json::Value ref;
   ref.Set("kind") = "Pod";
-  ref.Set("namespace") = Namespace(pod);
-  ref.Set("name") = Name(pod);
-  ref.Set("uid") = Uid(pod);
+  ref.Set("namespace") = ns;
+  ref.Set("name") = pod.name;
+  ref.Set("uid") = pod.uid;
   return ref;
 }
 
 namespace {
 
 // The number behind a target port in this pod; 0 when a named port is not there.
-std::int64_t TargetPort(const json::Value& port, const json::Value& pod) {
+std::int64_t TargetPort(const json::Value& port, const PodFact& pod) {
   const json::Value& target = port["targetPort"];
   if (target.is_int()) return target.Int();
   const std::string_view name = target.Str(), protocol = port["protocol"].Str("TCP");
-  const auto find = [&](std::string_view list, bool sidecars_only) -> std::int64_t {
-    for (const json::Value& c : pod["spec"][list].Items()) {
-      if (sidecars_only && c["restartPolicy"].Str() != "Always") continue;
-      for (const json::Value& p : c["ports"].Items()) {
-        if (p["name"].Str() == name && p["protocol"].Str("TCP") == protocol) return p["containerPort"].Int();
-      }
-    }
-    return 0;
-  };
-  const std::int64_t n = find("containers", false);
-  return n != 0 ? n : find("initContainers", true);
+  for (const PodFact::Port& p : pod.ports) {
+    if (p.name == name && p.protocol == protocol) return p.number;
+  }
+  return 0;
 }
 
 bool Selects(const json::Value& service, const json::Value& labels) {
@@ -61,20 +53,19 @@ bool Selects(const json::Value& service, const json::Value& labels) {
 
 }  // namespace
 
-std::vector<ServicePod> PodsOfService(const json::Value& service, const Lister& pods) {
+std::vector<ServicePod> PodsOfService(const json::Value& service, PodGroups& groups) {
   std::vector<ServicePod> out;
   const bool publish = service["spec"]["publishNotReadyAddresses"].Bool();
-  for (const ObjectPtr& pod : pods.List(Namespace(service))) {
-    if (!Selects(service, Meta(*pod)["labels"]) || IsPodFinished(*pod)) continue;
-    if ((*pod)["status"]["podIP"].Str().empty() && (*pod)["status"]["podIPs"].size() == 0) continue;
+  for (auto& pod : groups.Find(Namespace(service), [&](const json::Value& labels) { return Selects(service, labels); })) {
+    if (pod->finished || pod->addresses.empty()) continue;
     ServicePod p;
-    p.pod = pod;
-    p.serving = IsPodReady(*pod);
-    p.terminating = IsTerminating(*pod);
+    p.serving = pod->ready;
+    p.terminating = pod->terminating;
     p.ready = publish || (p.serving && !p.terminating);
-    if ((*pod)["spec"]["subdomain"].Str() == Name(service)) p.hostname = (*pod)["spec"]["hostname"].Str();
+    if (pod->subdomain == Name(service)) p.hostname = pod->hostname;
+    p.pod = std::move(pod);
     for (const json::Value& port : service["spec"]["ports"].Items()) {
-      const std::int64_t number = TargetPort(port, *pod);
+      const std::int64_t number = TargetPort(port, *p.pod);
       if (number == 0) continue;
       json::Value e;
       e.Set("name") = port["name"].Str();
@@ -86,14 +77,6 @@ std::vector<ServicePod> PodsOfService(const json::Value& service, const Lister& 
     out.push_back(std::move(p));
   }
   return out;
-}
-
-std::vector<Key> ServicesOfPod(const Notification& n, const Lister& services) {
-  std::vector<Key> keys;
-  for (const ObjectPtr& s : services.List(Namespace(*n.object))) {
-    if (Selects(*s, Meta(*n.object)["labels"]) || (n.previous && Selects(*s, Meta(*n.previous)["labels"]))) keys.push_back(KeyOf(*s));
-  }
-  return keys;
 }
 
 namespace {
@@ -132,8 +115,8 @@ json::Value Subsets(const json::Value& service, const std::vector<ServicePod>& p
     json::Value address;
     address.Set("ip") = ip;
     if (!p.hostname.empty()) address.Set("hostname") = p.hostname;
-    if (const std::string_view node = (*p.pod)["spec"]["nodeName"].Str(); !node.empty()) address.Set("nodeName") = node;
-    address.Set("targetRef") = PodReference(*p.pod);
+    if (!p.pod->node.empty()) address.Set("nodeName") = p.pod->node;
+    address.Set("targetRef") = PodReference(*p.pod, Namespace(service));
     json::Value ports = json::Value::Array();
     for (const json::Value& port : p.ports) ports.Append(SubsetPort(port));
     Subset& s = by_ports[ports.Dump()];
@@ -157,8 +140,8 @@ json::Value Subsets(const json::Value& service, const std::vector<ServicePod>& p
 
 class EndpointsReconciler final : public Reconciler {
  public:
-  explicit EndpointsReconciler(const ControllerContext& c)
-      : client_(c.client("endpoint-controller")), services_(c.informers.Get("v1/services")), pods_(c.informers.Get("v1/pods")), endpoints_(c.informers.Get("v1/endpoints")) {}
+  EndpointsReconciler(const ControllerContext& c, std::shared_ptr<PodGroups> groups, std::shared_ptr<OwnWrites> own)
+      : groups_(std::move(groups)), own_(std::move(own)), client_(c.client("endpoint-controller")), services_(c.informers.Get("v1/services")), endpoints_(c.informers.Get("v1/endpoints")) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr service = services_.Get(key);
@@ -179,16 +162,22 @@ class EndpointsReconciler final : public Reconciler {
     meta.Set("name") = key.name;
     meta.Set("namespace") = key.ns;
     meta.Set("labels") = Labels(*service);
-    json::Value subsets = Subsets(*service, PodsOfService(*service, pods_), &cut);
+    json::Value subsets = Subsets(*service, PodsOfService(*service, *groups_), &cut);
     if (cut) meta.Set("annotations").Set(kOverCapacity) = "truncated";
     if (subsets.size() > 0) {
       next.Set("subsets") = std::move(subsets);
     } else {
       next.Erase("subsets");
     }
-    if (current && next == *current) return Outcome{};
+    if (current && next == *current) {
+      own_->Note(*current);
+      return Outcome{};
+    }
     auto written = current ? client_.Update(ctx, "v1/endpoints", std::move(next)) : client_.Create(ctx, "v1/endpoints", std::move(next));
-    if (written) return Outcome{};
+    if (written) {
+      own_->Note(**written);
+      return Outcome{};
+    }
     for (const Error::Cause& cause : written.error().causes()) {
       if (cause.reason == "NamespaceTerminating") return Outcome{};
     }
@@ -204,31 +193,137 @@ class EndpointsReconciler final : public Reconciler {
     return labels;
   }
 
+  const std::shared_ptr<PodGroups> groups_;
+  const std::shared_ptr<OwnWrites> own_;
   Client& client_;
   const Lister& services_;
-  const Lister& pods_;
   const Lister& endpoints_;
 };
 
+// Which services select pods of these labels. Remembered per set of labels until a service changes; the delivery thread's own.
+class SelectingServices {
+ public:
+  explicit SelectingServices(const Lister& services) : services_(services) {}
+
+  void Forget(std::string_view ns) { known_.erase(std::string(ns)); }
+  const std::vector<Key>& Of(std::string_view ns, const json::Value& labels) {
+    auto& known = known_[std::string(ns)];
+    if (known.size() > kMostKept) known.clear();         // labels of their own for each pod: jobs, stateful sets
+    const auto [it, fresh] = known.try_emplace(labels.Dump());
+    if (!fresh) return it->second;
+    for (const ObjectPtr& s : services_.List(ns)) {
+      if (Selects(*s, labels)) it->second.push_back(KeyOf(*s));
+    }
+    return it->second;
+  }
+
+ private:
+  static constexpr std::size_t kMostKept = 1000;
+  const Lister& services_;
+  std::map<std::string, std::map<std::string, std::vector<Key>>> known_;
+};
+
+constexpr std::chrono::milliseconds kBatch{50}, kLongestBatch{1000};
+constexpr std::size_t kPodsOfBatch = 10;               // so many more pods, so many more batches to wait
+
 }  // namespace
 
-Trigger PodsOfServices(const ControllerContext& context, const char* controller) {
-  constexpr std::chrono::milliseconds kBatch{50};
-  return {"v1/pods", [&services = context.informers.Get("v1/services"), &manager = context.manager, controller](const Notification& n) {
-            for (Key& key : ServicesOfPod(n, services)) manager.EnqueueAfter(controller, std::move(key), kBatch);
-            return std::vector<Key>();
-          }};
+std::vector<Trigger> ServiceTriggers(const ControllerContext& context, const char* controller, std::shared_ptr<PodGroups> groups) {
+  auto selecting = std::make_shared<SelectingServices>(context.informers.Get("v1/services"));
+  Trigger services{"v1/services", [selecting](const Notification& n) {
+                     const bool same = n.previous && (*n.previous)["spec"]["selector"] == (*n.object)["spec"]["selector"];
+                     if (!same) selecting->Forget(Namespace(*n.object));
+                     return std::vector<Key>{KeyOf(*n.object)};
+                   }};
+  std::vector<Trigger> out;
+  out.push_back(std::move(services));
+  if (!groups->AddListener(controller)) return out;      // the first one feeds the groups and tells the others
+  Trigger pods{"v1/pods", [selecting, groups, &manager = context.manager](const Notification& n) {
+                 if (!groups->Note(n)) return std::vector<Key>();
+                 const std::string_view ns = Namespace(*n.object);
+                 const json::Value& labels = Meta(*n.object)["labels"];
+                 std::vector<Key> keys = selecting->Of(ns, labels);
+                 if (n.previous && !(Meta(*n.previous)["labels"] == labels)) {
+                   const std::vector<Key>& before = selecting->Of(ns, Meta(*n.previous)["labels"]);
+                   keys.insert(keys.end(), before.begin(), before.end());
+                 }
+                 if (keys.empty()) return keys;
+                 const auto wait = std::min(kLongestBatch, kBatch * static_cast<std::int64_t>(1 + groups->SizeOf(*n.object) / kPodsOfBatch));
+                 for (const std::string& listener : groups->listeners()) {
+                   for (const Key& key : keys) manager.EnqueueAfter(listener, key, wait);
+                 }
+                 return std::vector<Key>();
+               }};
+  out.push_back(std::move(pods));
+  return out;
+}
+
+void OwnWrites::Note(const json::Value& object) {
+  std::lock_guard lock(mutex_);
+  versions_[std::string(Uid(object))] = Meta(object)["resourceVersion"].Str();
+}
+void OwnWrites::Forget(const json::Value& object) {
+  std::lock_guard lock(mutex_);
+  versions_.erase(std::string(Uid(object)));
+}
+bool OwnWrites::Has(const json::Value& object) const {
+  std::lock_guard lock(mutex_);
+  const auto it = versions_.find(std::string(Uid(object)));
+  return it != versions_.end() && it->second == Meta(object)["resourceVersion"].Str();
+}
+
+namespace {
+
+class Strangers final : public Reconciler {
+ public:
+  Strangers(const ControllerContext& c, std::string controller, const Lister& objects, std::shared_ptr<OwnWrites> own, std::function<std::vector<Key>(const json::Value&)> service_of)
+      : manager_(c.manager), controller_(std::move(controller)), objects_(objects), own_(std::move(own)), service_of_(std::move(service_of)) {}
+  Result<Outcome> Reconcile(const Ctx&, const Key& key) override {
+    const ObjectPtr object = objects_.Get(key);
+    if (!object || own_->Has(*object)) return Outcome{};
+    for (Key& service : service_of_(*object)) manager_.Enqueue(controller_, std::move(service));
+    return Outcome{};
+  }
+
+ private:
+  Manager& manager_;
+  const std::string controller_;
+  const Lister& objects_;
+  const std::shared_ptr<OwnWrites> own_;
+  const std::function<std::vector<Key>(const json::Value&)> service_of_;
+};
+
+constexpr std::chrono::milliseconds kJudged{100};
+
+}  // namespace
+
+void AddStrangersOf(const ControllerContext& c, std::string controller, std::string resource, std::shared_ptr<OwnWrites> own,
+                    std::function<std::vector<Key>(const json::Value& object)> service_of) {
+  ControllerSpec spec;
+  spec.name = controller + "-strangers";
+  spec.triggers.push_back({resource, [own, service_of, controller, name = spec.name, &manager = c.manager](const Notification& n) {
+                             if (n.type == Notification::Type::kDeleted) {
+                               own->Forget(*n.object);
+                               for (Key& service : service_of(*n.object)) manager.Enqueue(controller, std::move(service));
+                             } else if (!own->Has(*n.object)) {
+                               manager.EnqueueAfter(name, KeyOf(*n.object), kJudged);
+                             }
+                             return std::vector<Key>();
+                           }});
+  spec.reconciler = std::make_unique<Strangers>(c, std::move(controller), c.informers.Get(resource), std::move(own), std::move(service_of));
+  c.manager.Add(std::move(spec));
 }
 
 void AddEndpoints(const ControllerContext& c) {
+  const std::shared_ptr<PodGroups> groups = PodGroups::Of(c.informers);
   ControllerSpec spec;
   spec.name = "endpoint-controller";
   spec.workers = 2;
-  spec.triggers.push_back({"v1/services", {}});
-  spec.triggers.push_back(PodsOfServices(c, "endpoint-controller"));
-  spec.triggers.push_back({"v1/endpoints", {}});
-  spec.reconciler = std::make_unique<EndpointsReconciler>(c);
+  spec.triggers = ServiceTriggers(c, "endpoint-controller", groups);
+  const auto own = std::make_shared<OwnWrites>();
+  spec.reconciler = std::make_unique<EndpointsReconciler>(c, groups, own);
   c.manager.Add(std::move(spec));
+  AddStrangersOf(c, "endpoint-controller", "v1/endpoints", own, [](const json::Value& object) { return std::vector<Key>{KeyOf(object)}; });
 }
 
 }  // namespace skerry::kube

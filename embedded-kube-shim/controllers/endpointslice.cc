@@ -26,8 +26,9 @@ std::string EndpointId(const json::Value& e) {
 // Brings the slices of one owner to what is wanted with as few writes as can be: endpoints stay in their slice, new ones fill the gaps.
 class SliceWriter {
  public:
-  SliceWriter(const Ctx& ctx, Client& client, const json::Value& owner, std::string_view owner_version, std::string_view owner_kind, json::Value labels)
-      : ctx_(ctx), client_(client), owner_(owner), ref_(NewControllerRef(owner, owner_version, owner_kind)), labels_(std::move(labels)) {}
+  // `own` may be null.
+  SliceWriter(const Ctx& ctx, Client& client, OwnWrites* own, const json::Value& owner, std::string_view owner_version, std::string_view owner_kind, json::Value labels)
+      : ctx_(ctx), client_(client), own_(own), owner_(owner), ref_(NewControllerRef(owner, owner_version, owner_kind)), labels_(std::move(labels)) {}
 
   Result<> Write(std::vector<Wanted> wanted, std::vector<ObjectPtr> slices) {
     for (Wanted& w : wanted) {
@@ -53,16 +54,16 @@ class SliceWriter {
       for (const json::Value& e : (*slices[i])["endpoints"].Items()) {
         const auto it = missing.find(EndpointId(e));
         if (it == missing.end()) continue;
-        contents[i].Append(it->second->Clone());
+        contents[i].Append(std::move(*it->second));
         missing.erase(it);
       }
     }
     for (json::Value& e : w.endpoints) {
-      if (!missing.contains(EndpointId(e))) continue;
+      if (e.is_null() || !missing.contains(EndpointId(e))) continue;   // null: it has its place
       std::size_t i = 0;
       while (i < contents.size() && contents[i].size() >= kSliceSize) ++i;
       if (i == contents.size()) contents.push_back(json::Value::Array());
-      contents[i].Append(e.Clone());
+      contents[i].Append(std::move(e));
     }
     // A service without endpoints keeps one empty slice, so that it is known to have none.
     if (contents.empty()) contents.push_back(json::Value::Array());
@@ -93,9 +94,15 @@ class SliceWriter {
     next.Set("addressType") = w.family;
     next.Set("endpoints") = endpoints.size() > 0 ? std::move(endpoints) : json::Value();   // as the server keeps it: equal means no write
     next.Set("ports") = w.ports.Clone();
-    if (current && next == *current) return {};
+    if (current && next == *current) {
+      if (own_) own_->Note(*current);
+      return {};
+    }
     auto r = current ? client_.Update(ctx_, kSlices, std::move(next)) : client_.Create(ctx_, kSlices, std::move(next));
-    if (r) return {};
+    if (r) {
+      if (own_) own_->Note(**r);
+      return {};
+    }
     for (const Error::Cause& c : r.error().causes()) {
       if (c.reason == "NamespaceTerminating") return {};
     }
@@ -110,33 +117,31 @@ class SliceWriter {
 
   const Ctx& ctx_;
   Client& client_;
+  OwnWrites* const own_;
   const json::Value& owner_;
   const json::Value ref_, labels_;
 };
 
-std::vector<ObjectPtr> SlicesOf(const Lister& slices, const Key& key, std::string_view manager) {
-  std::vector<ObjectPtr> out;
-  for (const ObjectPtr& s : slices.List(key.ns)) {
-    const json::Value& labels = Meta(*s)["labels"];
-    if (labels[kServiceNameLabel].Str() == key.name && labels[kSliceManagedBy].Str() == manager) out.push_back(s);
-  }
+// The slices that `manager` keeps for `owner`, which all name it as their controller.
+std::vector<ObjectPtr> SlicesOf(const Lister& slices, const json::Value& owner, std::string_view manager) {
+  std::vector<ObjectPtr> out = slices.OwnedBy(Uid(owner));
+  std::erase_if(out, [&](const ObjectPtr& s) { return Meta(*s)["labels"][kSliceManagedBy].Str() != manager; });
+  std::sort(out.begin(), out.end(), [](const ObjectPtr& a, const ObjectPtr& b) { return Name(*a) < Name(*b); });
   return out;
 }
 
-std::function<std::vector<Key>(const Notification&)> ServiceOfSlice(std::string manager) {
-  return [manager = std::move(manager)](const Notification& n) {
-    const json::Value& labels = Meta(*n.object)["labels"];
-    if (labels[kSliceManagedBy].Str() != manager) return std::vector<Key>{};
-    return std::vector<Key>{{std::string(Namespace(*n.object)), std::string(labels[kServiceNameLabel].Str())}};
-  };
+std::vector<Key> ServiceOfSlice(std::string_view manager, const json::Value& slice) {
+  const json::Value& labels = Meta(slice)["labels"];
+  if (labels[kSliceManagedBy].Str() != manager) return {};
+  return {{std::string(Namespace(slice)), std::string(labels[kServiceNameLabel].Str())}};
 }
 
 constexpr const char* kManager = "endpointslice-controller.k8s.io";
 
 class EndpointSliceReconciler final : public Reconciler {
  public:
-  explicit EndpointSliceReconciler(const ControllerContext& c)
-      : client_(c.client("endpointslice-controller")), services_(c.informers.Get("v1/services")), pods_(c.informers.Get("v1/pods")),
+  EndpointSliceReconciler(const ControllerContext& c, std::shared_ptr<PodGroups> groups, std::shared_ptr<OwnWrites> own)
+      : groups_(std::move(groups)), own_(std::move(own)), client_(c.client("endpointslice-controller")), services_(c.informers.Get("v1/services")),
         nodes_(c.informers.Get("v1/nodes")), slices_(c.informers.Get(kSlices)) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
@@ -148,8 +153,8 @@ class EndpointSliceReconciler final : public Reconciler {
     if (IsHeadless(*service)) labels.Set(kHeadlessLabel) = "";
     labels.Set(kServiceNameLabel) = key.name;
     labels.Set(kSliceManagedBy) = kManager;
-    SliceWriter writer(ctx, client_, *service, "v1", "Service", std::move(labels));
-    TRY_VOID(writer.Write(Groups(*service), SlicesOf(slices_, key, kManager)));
+    SliceWriter writer(ctx, client_, own_.get(), *service, "v1", "Service", std::move(labels));
+    TRY_VOID(writer.Write(Groups(*service), SlicesOf(slices_, *service, kManager)));
     return Outcome{};
   }
 
@@ -159,19 +164,18 @@ class EndpointSliceReconciler final : public Reconciler {
     std::vector<std::string> families;
     for (const json::Value& f : service["spec"]["ipFamilies"].Items()) families.emplace_back(f.Str());
     if (families.empty()) families.emplace_back("IPv4");
-    const std::vector<ServicePod> pods = PodsOfService(service, pods_);
+    const std::vector<ServicePod> pods = PodsOfService(service, *groups_);
     for (const std::string& family : families) {
       std::map<std::string, Wanted> by_ports;
       for (const ServicePod& p : pods) {
         const std::string ip = AddressOf(*p.pod, family);
         if (ip.empty()) continue;
-        json::Value ports;
-        if (!p.ports.empty() || service["spec"]["ports"].size() > 0) ports = json::Value::Array();
+        json::Value ports;                             // none is null, as the server keeps it: equal means no write
         for (const json::Value& port : p.ports) ports.Append(port.Clone());
         Wanted& w = by_ports[ports.Dump()];
         w.family = family;
         w.ports = std::move(ports);
-        w.endpoints.push_back(Endpoint(p, ip));
+        w.endpoints.push_back(Endpoint(p, ip, Namespace(service)));
       }
       if (by_ports.empty()) by_ports[""] = {family, json::Value(), {}};
       for (auto& [key, w] : by_ports) out.push_back(std::move(w));
@@ -179,7 +183,7 @@ class EndpointSliceReconciler final : public Reconciler {
     return out;
   }
 
-  json::Value Endpoint(const ServicePod& p, const std::string& ip) const {
+  json::Value Endpoint(const ServicePod& p, const std::string& ip, std::string_view ns) const {
     json::Value e;
     e.Set("addresses").Append(ip);
     json::Value& conditions = e.Set("conditions");
@@ -187,19 +191,20 @@ class EndpointSliceReconciler final : public Reconciler {
     conditions.Set("serving") = p.serving;
     conditions.Set("terminating") = p.terminating;
     if (!p.hostname.empty()) e.Set("hostname") = p.hostname;
-    e.Set("targetRef") = PodReference(*p.pod);
-    if (const std::string_view node = (*p.pod)["spec"]["nodeName"].Str(); !node.empty()) {
+    e.Set("targetRef") = PodReference(*p.pod, ns);
+    if (const std::string& node = p.pod->node; !node.empty()) {
       e.Set("nodeName") = node;
-      const ObjectPtr object = nodes_.Get({"", std::string(node)});
+      const ObjectPtr object = nodes_.Get({"", node});
       const std::string_view zone = object ? Meta(*object)["labels"]["topology.kubernetes.io/zone"].Str() : "";
       if (!zone.empty()) e.Set("zone") = zone;
     }
     return e;
   }
 
+  const std::shared_ptr<PodGroups> groups_;
+  const std::shared_ptr<OwnWrites> own_;
   Client& client_;
   const Lister& services_;
-  const Lister& pods_;
   const Lister& nodes_;
   const Lister& slices_;
 };
@@ -216,7 +221,8 @@ class MirroringReconciler final : public Reconciler {
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr endpoints = endpoints_.Get(key);
     const ObjectPtr service = services_.Get(key);
-    const std::vector<ObjectPtr> slices = SlicesOf(slices_, key, kMirrorManager);
+    const std::vector<ObjectPtr> slices = endpoints ? SlicesOf(slices_, *endpoints, kMirrorManager)
+                                                    : slices_.Matching(key.ns, Cat(kServiceNameLabel, "=", key.name, ",", kSliceManagedBy, "=", kMirrorManager));
     const bool mirror = endpoints && service && !IsTerminating(*endpoints) && (*service)["spec"]["selector"].size() == 0 &&
                         Meta(*endpoints)["labels"]["endpointslice.kubernetes.io/skip-mirror"].Str() != "true" &&
                         Meta(*endpoints)["annotations"].Find("control-plane.alpha.kubernetes.io/leader") == nullptr;
@@ -230,7 +236,7 @@ class MirroringReconciler final : public Reconciler {
     json::Value labels = Meta(*endpoints)["labels"].is_object() ? Meta(*endpoints)["labels"].Clone() : json::Value::Object();
     labels.Set(kServiceNameLabel) = key.name;
     labels.Set(kSliceManagedBy) = kMirrorManager;
-    SliceWriter writer(ctx, client_, *endpoints, "v1", "Endpoints", std::move(labels));
+    SliceWriter writer(ctx, client_, nullptr, *endpoints, "v1", "Endpoints", std::move(labels));
     TRY_VOID(writer.Write(Groups(*endpoints), slices));
     return Outcome{};
   }
@@ -280,14 +286,15 @@ class MirroringReconciler final : public Reconciler {
 }  // namespace
 
 void AddEndpointSlice(const ControllerContext& c) {
+  const std::shared_ptr<PodGroups> groups = PodGroups::Of(c.informers);
   ControllerSpec spec;
   spec.name = "endpointslice-controller";
   spec.workers = 2;
-  spec.triggers.push_back({"v1/services", {}});
-  spec.triggers.push_back(PodsOfServices(c, "endpointslice-controller"));
-  spec.triggers.push_back({kSlices, ServiceOfSlice(kManager)});
-  spec.reconciler = std::make_unique<EndpointSliceReconciler>(c);
+  spec.triggers = ServiceTriggers(c, "endpointslice-controller", groups);
+  const auto own = std::make_shared<OwnWrites>();
+  spec.reconciler = std::make_unique<EndpointSliceReconciler>(c, groups, own);
   c.manager.Add(std::move(spec));
+  AddStrangersOf(c, "endpointslice-controller", kSlices, own, [](const json::Value& slice) { return ServiceOfSlice(kManager, slice); });
 }
 
 void AddEndpointSliceMirroring(const ControllerContext& c) {
@@ -295,7 +302,7 @@ void AddEndpointSliceMirroring(const ControllerContext& c) {
   spec.name = "endpointslicemirroring-controller";
   spec.triggers.push_back({"v1/endpoints", {}});
   spec.triggers.push_back({"v1/services", {}});
-  spec.triggers.push_back({kSlices, ServiceOfSlice(kMirrorManager)});
+  spec.triggers.push_back({kSlices, [](const Notification& n) { return ServiceOfSlice(kMirrorManager, *n.object); }});
   spec.reconciler = std::make_unique<MirroringReconciler>(c);
   c.manager.Add(std::move(spec));
 }

@@ -8,7 +8,8 @@
 #include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
 
-// Deletes what has no owner left. A graph of every object by uid is fed by notifications; the decisions read the caches.
+// Deletes what has no owner left. A graph by uid of the objects that have owners or are being deleted is fed by notifications; the decisions
+// read the caches.
 //
 //   owner states seen from a dependent:   solid (exists) | waiting (being deleted in the foreground) | dangling (gone)
 //     any solid                 -> the references to the others are removed
@@ -20,10 +21,13 @@ namespace {
 constexpr const char* kForeground = "foregroundDeletion";
 constexpr const char* kOrphan = "orphan";
 constexpr const char* kName = "generic-garbage-collector";
+constexpr const char* kCollectorAccount = "system:serviceaccount:kube-system:generic-garbage-collector";
+constexpr std::chrono::seconds kAskAgain{30};   // whether an owner that another server holds is still there
 
 struct Owner {
   std::string uid, api_version, kind, name;
   bool block = false;
+  bool operator==(const Owner&) const = default;
 };
 
 struct Node {
@@ -31,11 +35,24 @@ struct Node {
   Key key;
   std::vector<Owner> owners;
   bool terminating = false, foreground = false, orphan = false;
+  bool operator==(const Node&) const = default;
 };
 
 bool HasFinalizer(const json::Value& object, std::string_view name) {
   const auto items = Meta(object)["finalizers"].Items();
   return std::any_of(items.begin(), items.end(), [&](const json::Value& f) { return f.Str() == name; });
+}
+
+Node NodeOf(std::string_view resource, const Change& change) {
+  Node n;
+  n.resource = resource;
+  n.key = change.key();
+  for (const auto& owner : change.owners())
+    n.owners.push_back({std::string(owner.uid), std::string(owner.api_version), std::string(owner.kind), std::string(owner.name), owner.blocks});
+  n.terminating = change.terminating();
+  n.foreground = change.HasFinalizer(kForeground);
+  n.orphan = change.HasFinalizer(kOrphan);
+  return n;
 }
 
 Node NodeOf(std::string_view resource, const json::Value& object) {
@@ -55,7 +72,7 @@ Node NodeOf(std::string_view resource, const json::Value& object) {
 class Collector final : public std::enable_shared_from_this<Collector> {
  public:
   explicit Collector(const ControllerContext& c)
-      : manager_(c.manager), informers_(c.informers), registry_(c.registry), client_(c.client(kName)), events_(c.events(kName)) {}
+      : manager_(c.manager), informers_(c.informers), registry_(c.registry), client_(c.client(kName)), events_(c.events(kName)), aggregated_(c.aggregated) {}
 
   void Watch() {
     const Registry::Snapshot all = registry_.All();
@@ -69,8 +86,8 @@ class Collector final : public std::enable_shared_from_this<Collector> {
       }
     }
     for (const std::string& gvr : fresh) {
-      auto handle = informers_.Subscribe(gvr, [weak = weak_from_this(), gvr](const Notification& n) {
-        if (const auto self = weak.lock()) self->OnChange(gvr, n);
+      auto handle = SubscribeChanges(informers_, gvr, [weak = weak_from_this(), gvr](const Change& change) {
+        if (const auto self = weak.lock()) self->OnChange(gvr, change);
       });
       std::lock_guard lock(mutex_);
       subscriptions_.push_back(std::move(handle));
@@ -118,21 +135,26 @@ class Collector final : public std::enable_shared_from_this<Collector> {
 
   void Enqueue(const std::string& uid) { manager_.Enqueue(kName, {"", uid}); }
 
-  void OnChange(const std::string& resource, const Notification& n) {
-    const std::string uid(Uid(*n.object));
+  void OnChange(const std::string& resource, const Change& change) {
+    const std::string uid(change.uid());
     if (uid.empty()) return;
     std::vector<std::string> touched;
     {
       std::lock_guard lock(mutex_);
       const auto old = nodes_.find(uid);
+      Node node = NodeOf(resource, change);
+      // Its life goes on. When changes may have been missed those of its owners may, too.
+      if (change.continues() && old != nodes_.end() && old->second == node && !node.terminating) return;
       if (old != nodes_.end()) {
         for (const Owner& o : old->second.owners) Unlink(o.uid, uid);
       }
-      Node node = NodeOf(resource, *n.object);
       for (const Owner& o : node.owners) touched.push_back(o.uid);      // an owner may wait for this one
-      if (n.type == Notification::Type::kDeleted) {
+      const bool plain = node.owners.empty() && !node.terminating;   // most are: nothing is ever asked of them
+      if (change.type() == Notification::Type::kDeleted) {
         if (old != nodes_.end()) nodes_.erase(old);
         if (const auto d = dependents_.find(uid); d != dependents_.end()) touched.insert(touched.end(), d->second.begin(), d->second.end());
+      } else if (plain) {
+        if (old != nodes_.end()) nodes_.erase(old);
       } else {
         for (const Owner& o : node.owners) dependents_[o.uid].insert(uid);
         if (!node.owners.empty() || (node.terminating && (node.foreground || node.orphan))) touched.push_back(uid);
@@ -142,7 +164,7 @@ class Collector final : public std::enable_shared_from_this<Collector> {
         if (t == uid) return false;
         const auto it = nodes_.find(t);
         // Owners only matter here while they wait; dependents of something deleted always do.
-        return n.type != Notification::Type::kDeleted && (it == nodes_.end() || !it->second.terminating);
+        return change.type() != Notification::Type::kDeleted && (it == nodes_.end() || !it->second.terminating);
       });
     }
     for (const std::string& t : touched) Enqueue(t);
@@ -155,14 +177,14 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     if (it->second.empty()) dependents_.erase(it);
   }
 
-  enum class OwnerState : std::uint8_t { kSolid, kWaiting, kDangling, kUnknown };
+  enum class OwnerState : std::uint8_t { kSolid, kElsewhere, kWaiting, kDangling, kUnknown };   // kElsewhere: exists, and nothing tells when it goes
 
-  OwnerState StateOf(const Owner& owner, const Node& dependent) const {
+  OwnerState StateOf(const Ctx& ctx, const Owner& owner, const Node& dependent) const {
     const std::size_t slash = owner.api_version.find('/');
     const std::string group = slash == std::string::npos ? "" : owner.api_version.substr(0, slash);
     const std::string version = slash == std::string::npos ? owner.api_version : owner.api_version.substr(slash + 1);
     const ResourcePtr def = registry_.FindKind(group, version, owner.kind);
-    if (!def) return OwnerState::kUnknown;          // nobody can say whether it exists: its dependents stay
+    if (!def) return StateElsewhere(ctx, owner, group, dependent);
     if (def->scope == Scope::kNamespaced && dependent.key.ns.empty()) return OwnerState::kUnknown;
     const Key key{def->scope == Scope::kNamespaced ? dependent.key.ns : "", owner.name};
     const ObjectPtr object = informers_.Get(ResourceOf(*def)).Get(key);
@@ -170,11 +192,24 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     return IsTerminating(*object) && HasFinalizer(*object, kForeground) ? OwnerState::kWaiting : OwnerState::kSolid;
   }
 
+  // An owner that an aggregated server may hold. When nobody can say whether it exists its dependents stay.
+  OwnerState StateElsewhere(const Ctx& ctx, const Owner& owner, const std::string& group, const Node& dependent) const {
+    if (!aggregated_ || group.empty()) return OwnerState::kUnknown;
+    const auto found = aggregated_->Discover();
+    const auto at = std::find_if(found.resources.begin(), found.resources.end(), [&](const AggregatedApis::Resource& r) { return r.group == group && r.kind == owner.kind; });
+    if (at == found.resources.end() || (at->namespaced && dependent.key.ns.empty())) return OwnerState::kUnknown;
+    const auto answer = aggregated_->Call(ctx, kCollectorAccount, "GET", at->Path(dependent.key.ns, owner.name));
+    if (!answer || (answer->status != 200 && answer->status != 404)) return OwnerState::kElsewhere;
+    if (answer->status == 404 || Uid(answer->body) != owner.uid) return OwnerState::kDangling;
+    return IsTerminating(answer->body) && HasFinalizer(answer->body, kForeground) ? OwnerState::kWaiting : OwnerState::kElsewhere;
+  }
+
   Result<Outcome> Judge(const Ctx& ctx, const Node& node, const std::string& uid, const json::Value& object) {
     std::vector<std::string> gone;
-    bool solid = false, waiting = false, dangling = false;
+    bool solid = false, elsewhere = false, waiting = false, dangling = false;
     for (const Owner& o : node.owners) {
-      switch (StateOf(o, node)) {
+      switch (StateOf(ctx, o, node)) {
+        case OwnerState::kElsewhere: elsewhere = true; [[fallthrough]];
         case OwnerState::kSolid: solid = true; break;
         case OwnerState::kUnknown:
           solid = true;
@@ -193,7 +228,7 @@ class Collector final : public std::enable_shared_from_this<Collector> {
           break;
       }
     }
-    if (!waiting && !dangling) return Outcome{};
+    if (!waiting && !dangling) return elsewhere ? Outcome{kAskAgain} : Outcome{};
     if (solid) return RemoveOwners(ctx, node, uid, gone);
     DeleteOptions options;
     options.uid = uid;
@@ -296,6 +331,7 @@ class Collector final : public std::enable_shared_from_this<Collector> {
   Registry& registry_;
   Client& client_;
   EventRecorder& events_;
+  AggregatedApis* const aggregated_;      // may be null
   mutable std::mutex mutex_;
   std::map<std::string, Node> nodes_;                            // by uid
   std::map<std::string, std::set<std::string>> dependents_;      // owner's uid -> dependents' uids; the owner may be unknown

@@ -42,7 +42,7 @@ std::string DataHash(const json::Value& data, std::int64_t collisions) {
 
 Result<std::vector<ObjectPtr>> ClaimRevisions(const Ctx& ctx, Client& client, const Lister& revisions, const OwnerKind& kind, const json::Value& owner) {
   const json::Value& selector = owner["spec"]["selector"];
-  TRY(std::vector<ObjectPtr> out, ClaimChildren(ctx, client, kRevisions, kind, owner, revisions.List(Namespace(owner)),
+  TRY(std::vector<ObjectPtr> out, ClaimChildren(ctx, client, kRevisions, kind, owner, ChildrenOrOrphans(revisions, owner),
                                                 [&](const json::Value& labels) { return MatchesSelector(selector, labels); }));
   std::sort(out.begin(), out.end(), [](const ObjectPtr& a, const ObjectPtr& b) {
     const std::int64_t x = (*a)["revision"].Int(), y = (*b)["revision"].Int();

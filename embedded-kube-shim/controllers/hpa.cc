@@ -6,6 +6,7 @@
 #include "core/text/quantity.h"
 #include "embedded-kube-shim/controllers/autoscale.h"
 #include "embedded-kube-shim/controllers/context.h"
+#include "embedded-kube-shim/controllers/hpa_figures.h"
 #include "embedded-kube-shim/controllers/write.h"
 
 // HorizontalPodAutoscaler: looks at the metrics every 15 s while there is one, and sets the scale of its target.
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kAutoscalers = "autoscaling/v2/horizontalpodautoscalers";
 constexpr const char* kController = "horizontal-pod-autoscaler";
+constexpr const char* kAccount = "system:serviceaccount:kube-system:horizontal-pod-autoscaler";
 constexpr std::chrono::seconds kPeriod{15};
 
 // A pass over one autoscaler at a time; what it has to remember lies beside.
@@ -24,33 +26,15 @@ struct Memory {
   ScaleHistory history;
 };
 
-std::string GoSelector(const json::Value& selector) {
-  if (!selector.is_object()) return "nil";
-  std::string labels;
-  for (const json::Member& m : selector["matchLabels"].Members()) labels += Cat(m.key, ": ", m.value.Str(), ",");
-  return Cat("&LabelSelector{MatchLabels:map[string]string{", labels, "},MatchExpressions:[]LabelSelectorRequirement{},}");
-}
-
-std::int64_t MilliOf(const json::Value& v) {
-  const auto q = text::Quantity::Parse(v.is_string() ? std::string(v.Str()) : v.Dump());
-  return q ? q->MilliValue() : 0;
-}
-
 std::string Shown(std::string_view resource, std::int64_t milli) {
   return resource == "cpu" ? text::Quantity::OfMilli(milli).Canonical() : text::Quantity::Of(milli / 1000).Canonical();
 }
 
-struct Evaluated {
-  Proposal proposal;
-  std::string name;                    // in events and conditions
-  json::Value status;
-};
-
 class HpaPass {
  public:
-  HpaPass(const Ctx& ctx, Client& client, EventRecorder& events, MetricsSource* metrics, const Registry& registry, const Lister& pods, Clock::Wall now,
-          const ObjectPtr& hpa, ScaleHistory& history)
-      : ctx_(ctx), client_(client), events_(events), metrics_(metrics), registry_(registry), pods_(pods), now_(now), current_(hpa), hpa_(hpa->Clone()), history_(history) {}
+  HpaPass(const Ctx& ctx, Client& client, EventRecorder& events, MetricsSource* metrics, ObjectMetricsSource* figures, const Registry& registry, const Lister& pods, Clock::Wall now,
+          const ObjectPtr& hpa, ScaleHistory& history, FigureServers servers)
+      : ctx_(ctx), client_(client), events_(events), metrics_(metrics), figures_(figures), registry_(registry), pods_(pods), now_(now), current_(hpa), hpa_(hpa->Clone()), history_(history), servers_(std::move(servers)) {}
 
   Result<> Run() {
     const json::Value& ref = hpa_["spec"]["scaleTargetRef"];
@@ -193,31 +177,27 @@ class HpaPass {
       *reason = "FailedGetContainerResourceMetric";
       return EvaluateResource(m, m["containerResource"], "containerResource", scale, pods);
     }
-    if (type == "External") {
-      *reason = "FailedGetExternalMetric";
-      const json::Value& metric = m["external"]["metric"];
-      return Fail(Code::kNotFound, Cat("unable to get external metric ", Namespace(hpa_), "/", metric["name"].Str(), "/", GoSelector(metric["selector"]),
-                                       ": unable to fetch metrics from external metrics API: the server could not find the requested resource (get ",
-                                       metric["name"].Str(), ".external.metrics.k8s.io)"));
-    }
-    const bool object = type == "Object";
-    *reason = object ? "FailedGetObjectMetric" : "FailedGetPodsMetric";
-    const json::Value& what = m[object ? "object" : "pods"];
-    std::string message = Cat("unable to get metric ", what["metric"]["name"].Str(), ": ");
-    if (object) message += Cat(what["describedObject"]["kind"].Str(), " on ", Namespace(hpa_), " ", what["describedObject"]["name"].Str(), "/");
-    return Fail(Code::kNotFound, message + "unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) registered");
+    *reason = type == "External" ? "FailedGetExternalMetric" : type == "Object" ? "FailedGetObjectMetric" : "FailedGetPodsMetric";
+    const ResourceTarget tolerances = Tolerances();
+    return EvaluateFigure({m, Namespace(hpa_), scale["spec"]["replicas"].Int(), scale["status"]["replicas"].Int(), pods, tolerances.up_tolerance, tolerances.down_tolerance, now_, figures_,
+                           std::string(scale["status"]["selector"].Str()), servers_});
+  }
+
+  ResourceTarget Tolerances() const {
+    ResourceTarget out;
+    const json::Value& behavior = hpa_["spec"]["behavior"];
+    if (const json::Value& t = behavior["scaleUp"]["tolerance"]; !t.is_null()) out.up_tolerance = static_cast<double>(MilliOf(t)) / 1000.0;
+    if (const json::Value& t = behavior["scaleDown"]["tolerance"]; !t.is_null()) out.down_tolerance = static_cast<double>(MilliOf(t)) / 1000.0;
+    return out;
   }
 
   Result<Evaluated> EvaluateResource(const json::Value& metric, const json::Value& source, const char* field, const json::Value& scale, const std::vector<ObjectPtr>& pods) {
-    ResourceTarget target;
+    ResourceTarget target = Tolerances();
     target.resource = source["name"].Str();
     target.container = source["container"].Str();
     const json::Value& goal = source["target"];
     if (goal["averageUtilization"].is_int()) target.utilization = goal["averageUtilization"].Int();
     target.average_milli = MilliOf(goal["averageValue"]);
-    const json::Value& behavior = hpa_["spec"]["behavior"];
-    if (const json::Value& t = behavior["scaleUp"]["tolerance"]; !t.is_null()) target.up_tolerance = static_cast<double>(MilliOf(t)) / 1000.0;
-    if (const json::Value& t = behavior["scaleDown"]["tolerance"]; !t.is_null()) target.down_tolerance = static_cast<double>(MilliOf(t)) / 1000.0;
     const std::string prefix = Cat("failed to get ", target.resource, target.utilization ? " utilization: " : " usage: ");
     if (!metrics_) {
       return Fail(Code::kNotFound, Cat(prefix, "unable to get metrics for resource ", target.resource,
@@ -262,20 +242,22 @@ class HpaPass {
   Client& client_;
   EventRecorder& events_;
   MetricsSource* const metrics_;       // null: there is no metrics API
+  ObjectMetricsSource* const figures_; // null: nor one of custom and external metrics
   const Registry& registry_;
   const Lister& pods_;
   const Clock::Wall now_;
   const ObjectPtr current_;
   json::Value hpa_;                    // with the status in the making
   ScaleHistory& history_;
+  const FigureServers servers_;
   std::string resource_;
 };
 
 class HpaReconciler final : public Reconciler {
  public:
   explicit HpaReconciler(const ControllerContext& c)
-      : client_(c.client(kController)), events_(c.events(kController)), clock_(c.clock), registry_(c.registry), metrics_(c.metrics), autoscalers_(c.informers.Get(kAutoscalers)),
-        pods_(c.informers.Get("v1/pods")) {}
+      : client_(c.client(kController)), events_(c.events(kController)), clock_(c.clock), registry_(c.registry), metrics_(c.metrics), figures_(c.object_metrics), autoscalers_(c.informers.Get(kAutoscalers)),
+        pods_(c.informers.Get("v1/pods")), apis_(c.informers.Get("apiregistration.k8s.io/v1/apiservices")), aggregated_(c.aggregated) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr hpa = autoscalers_.Get(key);
@@ -291,7 +273,7 @@ class HpaReconciler final : public Reconciler {
     }
     memory.generation = Meta(*hpa)["generation"].Int();
     memory.next = now + kPeriod;
-    auto done = HpaPass(ctx, client_, events_, metrics_ ? metrics_() : nullptr, registry_, pods_, clock_.Now(), hpa, memory.history).Run();
+    auto done = HpaPass(ctx, client_, events_, metrics_ ? metrics_() : nullptr, figures_ ? figures_() : nullptr, registry_, pods_, clock_.Now(), hpa, memory.history, Servers(ctx)).Run();
     if (!done) memory.next = {};
     Put(key, std::move(memory));
     if (!done) return std::unexpected(std::move(done).error());
@@ -300,6 +282,33 @@ class HpaReconciler final : public Reconciler {
   }
 
  private:
+  // Who answers for a group in the first of these versions for which an APIService names a service. Null: this process does.
+  FigureServers::Ask ServerOf(const Ctx& ctx, std::string_view group, std::initializer_list<std::string_view> versions) const {
+    for (const std::string_view version : versions) {
+      const ObjectPtr api = aggregated_ ? apis_.Get({"", Cat(version, ".", group)}) : nullptr;
+      if (!api || (*api)["spec"]["service"].is_null()) continue;
+      return [this, &ctx, base = Cat("/apis/", group, "/", version, "/")](const std::string& path) -> Result<json::Value> {
+        TRY(auto answer, aggregated_->Call(ctx, kAccount, "GET", base + path));
+        if (answer.status == 200) return std::move(answer.body);
+        const std::string_view message = answer.body["message"].Str();
+        return Fail(Code::kNotFound, message.empty() ? Cat("the server answered ", answer.status) : std::string(message));
+      };
+    }
+    return nullptr;
+  }
+
+  FigureServers Servers(const Ctx& ctx) const {
+    FigureServers out{ServerOf(ctx, "custom.metrics.k8s.io", {"v1beta2", "v1beta1"}), ServerOf(ctx, "external.metrics.k8s.io", {"v1beta1"}), {}};
+    out.resource_of = [this](std::string_view api_version, std::string_view kind) -> FigureServers::Named {
+      const std::size_t slash = api_version.find('/');
+      const std::string_view group = slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
+      const ResourcePtr def = registry_.FindKind(group, slash == std::string_view::npos ? api_version : api_version.substr(slash + 1), kind);
+      const std::string resource = def ? def->resource : Cat(ToLower(kind), "s");
+      return {group.empty() ? resource : Cat(resource, ".", group), !def || def->scope == Scope::kNamespaced};
+    };
+    return out;
+  }
+
   Memory Take(const Key& key) {
     std::lock_guard lock(mutex_);
     Memory out = std::move(memory_[key]);
@@ -316,8 +325,11 @@ class HpaReconciler final : public Reconciler {
   const Clock& clock_;
   const Registry& registry_;
   const std::function<MetricsSource*()> metrics_;
+  const std::function<ObjectMetricsSource*()> figures_;
   const Lister& autoscalers_;
   const Lister& pods_;
+  const Lister& apis_;
+  AggregatedApis* const aggregated_;   // null: there are no other servers
   std::mutex mutex_;
   std::map<Key, Memory> memory_;
 };

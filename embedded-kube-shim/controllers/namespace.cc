@@ -9,18 +9,20 @@
 namespace skerry::kube {
 namespace {
 
+constexpr const char* kNamespaceAccount = "system:serviceaccount:kube-system:namespace-controller";
 constexpr std::chrono::milliseconds kFirstLook{200}, kLastLook{5000};
 
 struct Remaining {
   std::map<std::string, int> resources;    // "configmaps." -> instances
   std::map<std::string, int> finalizers;
   std::vector<std::string> errors;
+  std::vector<std::string> unknown;        // group versions whose server does not say what it holds
 };
 
 class NamespaceReconciler final : public Reconciler {
  public:
   explicit NamespaceReconciler(const ControllerContext& c)
-      : client_(c.client("namespace-controller")), clock_(c.clock), registry_(c.registry), informers_(c.informers), namespaces_(c.informers.Get("v1/namespaces")) {}
+      : client_(c.client("namespace-controller")), clock_(c.clock), registry_(c.registry), informers_(c.informers), namespaces_(c.informers.Get("v1/namespaces")), aggregated_(c.aggregated) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr ns = namespaces_.Get(key);
@@ -28,9 +30,12 @@ class NamespaceReconciler final : public Reconciler {
     if ((*ns)["spec"]["finalizers"].size() == 0) return Outcome{};
     Remaining left;
     DeleteAll(ctx, key.name, /*pods_only=*/true, left);
-    if (left.resources.empty()) DeleteAll(ctx, key.name, /*pods_only=*/false, left);
+    if (left.resources.empty()) {
+      DeleteAll(ctx, key.name, /*pods_only=*/false, left);
+      if (aggregated_) DeleteElsewhere(ctx, key.name, left);
+    }
     TRY_VOID(WriteStatus(ctx, *ns, left));
-    if (left.resources.empty() && left.errors.empty()) {
+    if (left.resources.empty() && left.errors.empty() && left.unknown.empty()) {
       TRY_VOID(Finalize(ctx, key));
       return Outcome{};
     }
@@ -67,6 +72,36 @@ class NamespaceReconciler final : public Reconciler {
     }
   }
 
+  // What aggregated servers hold of the namespace.
+  void DeleteElsewhere(const Ctx& ctx, const std::string& ns, Remaining& left) {
+    auto found = aggregated_->Discover();
+    left.unknown = std::move(found.stale);
+    for (const AggregatedApis::Resource& r : found.resources) {
+      if (!r.namespaced || !r.HasVerb("list") || !r.HasVerb("delete")) continue;
+      const std::string what = Cat(r.resource, ".", r.group);
+      json::Value options;
+      options.Set("kind") = "DeleteOptions";
+      options.Set("apiVersion") = "v1";
+      options.Set("propagationPolicy") = "Background";
+      const auto remove = [&](const std::string& path) {
+        const auto answer = aggregated_->Call(ctx, kNamespaceAccount, "DELETE", path, options);
+        if (!answer) left.errors.emplace_back(answer.error().message());
+        else if (answer->status >= 300 && answer->status != 404) left.errors.push_back(Cat("cannot delete ", what, ": ", answer->body["message"].Str()));
+      };
+      if (r.HasVerb("deletecollection")) remove(r.Path(ns));
+      const auto list = aggregated_->Call(ctx, kNamespaceAccount, "GET", r.Path(ns));
+      if (!list || list->status != 200) {
+        left.errors.push_back(Cat("cannot list ", what, ": ", list ? list->body["message"].Str() : list.error().message()));
+        continue;
+      }
+      for (const json::Value& object : list->body["items"].Items()) {
+        ++left.resources[what];
+        for (const json::Value& f : Meta(object)["finalizers"].Items()) ++left.finalizers[std::string(f.Str())];
+        if (!r.HasVerb("deletecollection") && !IsTerminating(object)) remove(r.Path(ns, Name(object)));
+      }
+    }
+  }
+
   Result<> WriteStatus(const Ctx& ctx, const json::Value& ns, const Remaining& left) {
     json::Value next = ns.Clone();
     json::Value& status = next.Set("status");
@@ -76,7 +111,14 @@ class NamespaceReconciler final : public Reconciler {
       for (const auto& [name, n] : what) parts.push_back(Cat(name, " ", word, " ", n, " resource instances"));
       return Join(parts, ", ");
     };
-    SetCondition(status, "NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered", "All resources successfully discovered", now);
+    if (left.unknown.empty()) {
+      SetCondition(status, "NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered", "All resources successfully discovered", now);
+    } else {
+      std::vector<std::string> groups;
+      for (const auto& version : left.unknown) groups.push_back(Cat(version, ": stale GroupVersion discovery: ", version));
+      SetCondition(status, "NamespaceDeletionDiscoveryFailure", "True", "DiscoveryFailed",
+                   Cat("Discovery failed for some groups, ", groups.size(), " failing: unable to retrieve the complete list of server APIs: ", Join(groups, ", ")), now);
+    }
     SetCondition(status, "NamespaceDeletionGroupVersionParsingFailure", "False", "ParsedGroupVersions", "All legacy kube types successfully parsed", now);
     if (left.errors.empty()) {
       SetCondition(status, "NamespaceDeletionContentFailure", "False", "ContentDeleted", "All content successfully deleted, may be waiting on finalization", now);
@@ -121,6 +163,7 @@ class NamespaceReconciler final : public Reconciler {
   Registry& registry_;
   Informers& informers_;
   const Lister& namespaces_;
+  AggregatedApis* const aggregated_;     // may be null
 };
 
 }  // namespace

@@ -83,13 +83,10 @@ class RootCaPublisher final : public Reconciler {
   const Lister& maps_;
 };
 
-// The object's namespace when it is the one of this name.
-std::function<std::vector<Key>(const Notification&)> NamespaceOf(std::string name) {
-  return [name = std::move(name)](const Notification& n) {
-    std::vector<Key> keys;
-    if (Name(*n.object) == name) keys.push_back({"", std::string(Namespace(*n.object))});
-    return keys;
-  };
+// The namespaces of the objects of this name.
+Trigger NamespaceOf(std::string resource, std::string name) {
+  return {std::move(resource), [](const Notification& n) { return std::vector<Key>{{"", std::string(Namespace(*n.object))}}; },
+          [name = std::move(name)](const Change& change) { return change.name() == name; }};
 }
 
 }  // namespace
@@ -98,7 +95,7 @@ void AddServiceAccount(const ControllerContext& c) {
   ControllerSpec spec;
   spec.name = "service-account-controller";
   spec.triggers.push_back({"v1/namespaces", {}});
-  spec.triggers.push_back({"v1/serviceaccounts", NamespaceOf("default")});
+  spec.triggers.push_back(NamespaceOf("v1/serviceaccounts", "default"));
   spec.reconciler = std::make_unique<DefaultAccount>(c);
   c.manager.Add(std::move(spec));
 }
@@ -107,7 +104,7 @@ void AddRootCaPublisher(const ControllerContext& c) {
   ControllerSpec spec;
   spec.name = "root-ca-cert-publisher";
   spec.triggers.push_back({"v1/namespaces", {}});
-  for (const Published& p : kPublished) spec.triggers.push_back({"v1/configmaps", NamespaceOf(p.name)});
+  for (const Published& p : kPublished) spec.triggers.push_back(NamespaceOf("v1/configmaps", std::string(p.name)));
   spec.reconciler = std::make_unique<RootCaPublisher>(c);
   c.manager.Add(std::move(spec));
 }

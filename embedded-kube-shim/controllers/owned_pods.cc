@@ -1,5 +1,7 @@
 #include "embedded-kube-shim/controllers/owned_pods.h"
 
+#include <algorithm>
+
 namespace skerry::kube {
 namespace {
 
@@ -52,6 +54,13 @@ std::vector<ObjectPtr> OrphanPods::Candidates(const Lister& pods, const json::Va
     ObjectPtr pod = pods.Get(key);
     if (pod && !ControllerRef(*pod)) out.push_back(std::move(pod));
   }
+  return out;
+}
+
+std::vector<ObjectPtr> ChildrenOrOrphans(const Lister& children, const json::Value& owner) {
+  std::vector<ObjectPtr> out = children.OwnedBy(Uid(owner));
+  for (ObjectPtr& orphan : children.Uncontrolled(Namespace(owner))) out.push_back(std::move(orphan));
+  std::sort(out.begin(), out.end(), [](const ObjectPtr& a, const ObjectPtr& b) { return Name(*a) < Name(*b); });
   return out;
 }
 

@@ -25,6 +25,9 @@ class OrphanPods {
   std::map<std::string, std::set<std::string>, std::less<>> names_;   // by namespace
 };
 
+// The same for kinds of which a namespace has few.
+std::vector<ObjectPtr> ChildrenOrOrphans(const Lister& children, const json::Value& owner);
+
 struct OwnerKind {
   std::string api_version, kind;     // "apps/v1", "ReplicaSet"
   std::string finalizer = {};             // comes with adoption and goes with release; empty = none

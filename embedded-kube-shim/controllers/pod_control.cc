@@ -6,7 +6,20 @@
 namespace skerry::kube {
 
 Result<ObjectPtr> PodControl::Create(const Ctx& ctx, const json::Value& owner, json::Value pod) {
-  auto created = client_.Create(ctx, "v1/pods", std::move(pod));
+  return Tell(owner, client_.Create(ctx, "v1/pods", std::move(pod)));
+}
+
+Result<> PodControl::CreateAll(const Ctx& ctx, const json::Value& owner, std::vector<json::Value> pods, std::vector<ObjectPtr>* created) {
+  Result<> first;
+  for (Result<ObjectPtr>& each : client_.CreateAll(ctx, "v1/pods", std::move(pods))) {
+    auto told = Tell(owner, std::move(each));
+    if (told && *told) created->push_back(std::move(*told));
+    if (!told && first) first = std::unexpected(std::move(told).error());
+  }
+  return first;
+}
+
+Result<ObjectPtr> PodControl::Tell(const json::Value& owner, Result<ObjectPtr> created) {
   if (created) {
     events_.Event(owner, "Normal", "SuccessfulCreate", Cat("Created pod: ", Name(**created)));
     return created;

@@ -16,10 +16,14 @@ class PodControl {
 
   // The pod; null when the namespace ends (nothing is told then). Other failures are told and returned.
   Result<ObjectPtr> Create(const Ctx& ctx, const json::Value& owner, json::Value pod);
+  // The same for many at a time: what came to be, in any order, goes to `created`. The first failure is returned.
+  Result<> CreateAll(const Ctx& ctx, const json::Value& owner, std::vector<json::Value> pods, std::vector<ObjectPtr>* created);
   // Deletes exactly this pod. Gone already is no error.
   Result<> Delete(const Ctx& ctx, const json::Value& owner, const json::Value& pod);
 
  private:
+  Result<ObjectPtr> Tell(const json::Value& owner, Result<ObjectPtr> created);
+
   Client& client_;
   EventRecorder& events_;
 };

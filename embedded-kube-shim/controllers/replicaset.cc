@@ -10,6 +10,7 @@ namespace skerry::kube {
 namespace {
 
 constexpr std::int64_t kBurst = 500;   // pods created or deleted in one pass
+constexpr std::int64_t kTogether = 64; // created at the same time
 
 struct Flavor {
   OwnerKind kind;
@@ -32,7 +33,7 @@ class ReplicaReconciler final : public Reconciler {
  public:
   ReplicaReconciler(const ControllerContext& context, Flavor flavor, std::shared_ptr<const OrphanPods> orphans)
       : flavor_(std::move(flavor)), orphans_(std::move(orphans)), client_(context.client(flavor_.controller)), pods_control_(client_, context.events(flavor_.controller)), clock_(context.clock),
-        owners_(context.informers.Get(flavor_.resource)), pods_(context.informers.Get("v1/pods")) {}
+        owners_(context.informers.Get(flavor_.resource)), pods_(context.informers.Get("v1/pods")), quotas_(context.informers.Get("v1/resourcequotas")) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
     const ObjectPtr owner = owners_.Get(key);
@@ -46,6 +47,13 @@ class ReplicaReconciler final : public Reconciler {
     }
     Result<> managed;
     if (!IsTerminating(*owner)) managed = Manage(ctx, *owner, active);
+    // What was reported as failed may have happened: no pod that is on its way out is counted as one that serves.
+    if (!managed) {
+      std::erase_if(active, [&](const ObjectPtr& p) {
+        const ObjectPtr now = pods_.Get(KeyOf(*p));
+        return now && Uid(*now) == Uid(*p) && !IsPodActive(*now);
+      });
+    }
     Outcome outcome;
     TRY_VOID(WriteStatus(ctx, owner, active, terminating.size(), managed, &outcome));
     if (!managed) return std::unexpected(std::move(managed).error());
@@ -56,16 +64,28 @@ class ReplicaReconciler final : public Reconciler {
   // Creates or deletes pods until `active` has the wanted size; it is kept up to date with what was done.
   Result<> Manage(const Ctx& ctx, const json::Value& owner, std::vector<ObjectPtr>& active) {
     const std::int64_t want = owner["spec"]["replicas"].Int(1);
-    std::int64_t missing = std::min(want - static_cast<std::int64_t>(active.size()), kBurst);
-    for (; missing > 0; --missing) {
-      json::Value pod = PodFromTemplate(owner["spec"]["template"], Namespace(owner), Cat(Name(owner), "-"),
-                                        NewControllerRef(owner, flavor_.kind.api_version, flavor_.kind.kind));
-      TRY(ObjectPtr created, pods_control_.Create(ctx, owner, std::move(pod)));
-      if (!created) return {};
-      active.push_back(std::move(created));
-    }
+    const std::int64_t missing = std::min(want - static_cast<std::int64_t>(active.size()), kBurst);
+    if (missing > 0) return CreateMissing(ctx, owner, active, missing);
     const std::int64_t surplus = std::min(static_cast<std::int64_t>(active.size()) - want, kBurst);
     if (surplus > 0) return DeleteSurplus(ctx, owner, active, surplus);
+    return {};
+  }
+
+  // In batches that grow while all goes well: what is refused once is not tried hundreds of times.
+  Result<> CreateMissing(const Ctx& ctx, const json::Value& owner, std::vector<ObjectPtr>& active, std::int64_t missing) {
+    // A quota is charged by one pod after the other: together they would only be in each other's way.
+    const bool counted = !quotas_.List(Namespace(owner)).empty();
+    for (std::int64_t batch = 1; missing > 0; batch = counted ? 1 : std::min(2 * batch, kTogether)) {
+      batch = std::min(batch, missing);
+      std::vector<json::Value> pods;
+      for (std::int64_t i = 0; i < batch; ++i) {
+        pods.push_back(PodFromTemplate(owner["spec"]["template"], Namespace(owner), Cat(Name(owner), "-"), NewControllerRef(owner, flavor_.kind.api_version, flavor_.kind.kind)));
+      }
+      const std::size_t before = active.size();
+      TRY_VOID(pods_control_.CreateAll(ctx, owner, std::move(pods), &active));
+      if (active.size() == before) return {};          // the namespace ends
+      missing -= batch;
+    }
     return {};
   }
 
@@ -122,7 +142,10 @@ class ReplicaReconciler final : public Reconciler {
     status.Set("observedGeneration") = Meta(owner)["generation"].Int();
     if (!managed) {
       const bool creating = static_cast<std::int64_t>(active.size()) < owner["spec"]["replicas"].Int(1);
-      SetCondition(status, "ReplicaFailure", "True", creating ? "FailedCreate" : "FailedDelete", managed.error().message(), now);
+      const std::string_view reason = creating ? "FailedCreate" : "FailedDelete";
+      // The first message stays: each has the name of another pod, and a status that changes brings us here again.
+      const json::Value* told = FindCondition(status, "ReplicaFailure");
+      if (!told || (*told)["status"].Str() != "True" || (*told)["reason"].Str() != reason) SetCondition(status, "ReplicaFailure", "True", reason, managed.error().message(), now);
     } else {
       RemoveCondition(status, "ReplicaFailure");
     }
@@ -137,7 +160,17 @@ class ReplicaReconciler final : public Reconciler {
   const Clock& clock_;
   const Lister& owners_;
   const Lister& pods_;
+  const Lister& quotas_;
 };
+
+// A pod of a large set that goes on in its life changes a figure of the status. Many do so together: one look a moment later tells of all of
+// them, and each look costs what the set has.
+std::chrono::milliseconds WaitFor(const Notification& n, const ObjectPtr& owner) {
+  constexpr std::int64_t kLarge = 20;
+  const std::int64_t size = owner ? (*owner)["spec"]["replicas"].Int(1) : 0;
+  if (n.type != Notification::Type::kModified || size <= kLarge || IsTerminating(*n.object) || IsPodFinished(*n.object)) return {};
+  return std::min(std::chrono::milliseconds(500), std::chrono::milliseconds(5) * size);
+}
 
 void AddFlavor(const ControllerContext& context, Flavor flavor) {
   ControllerSpec spec;
@@ -148,9 +181,14 @@ void AddFlavor(const ControllerContext& context, Flavor flavor) {
   const Lister& owners = context.informers.Get(flavor.resource);
   const auto orphans = std::make_shared<OrphanPods>();
   const std::string group = flavor.label_selector ? "apps" : "";
-  spec.triggers.push_back({"v1/pods", [owner = OwnerOf(group, flavor.kind.kind), &owners, flavor, orphans](const Notification& n) {
+  spec.triggers.push_back({"v1/pods", [owner = OwnerOf(group, flavor.kind.kind), &owners, &manager = context.manager, flavor, orphans](const Notification& n) {
                              orphans->Note(n);
                              std::vector<Key> keys = owner(n);
+                             if (const auto wait = keys.size() == 1 ? WaitFor(n, owners.Get(keys[0])) : std::chrono::milliseconds(0); wait.count() > 0) {
+                               manager.EnqueueAfter(flavor.controller, std::move(keys[0]), wait);
+                               keys.clear();
+                               return keys;
+                             }
                              if (keys.empty() && !ControllerRef(*n.object) && n.type != Notification::Type::kDeleted) {
                                for (const ObjectPtr& o : owners.List(Namespace(*n.object))) {
                                  if (Selector(flavor, *o)(Meta(*n.object)["labels"])) keys.push_back(KeyOf(*o));

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <map>
+#include <mutex>
 #include <set>
 
 #include "core/base/strings.h"
@@ -12,6 +15,11 @@ namespace {
 
 constexpr const char* kQuotas = "v1/resourcequotas";
 constexpr const char* kName = "resourcequota-controller";
+
+// Objects that free something when they go.
+constexpr std::string_view kCountedPaths[] = {"v1/pods",       "v1/services",        "v1/persistentvolumeclaims", "v1/configmaps",       "v1/secrets",         "v1/replicationcontrollers", "v1/resourcequotas",
+                                              "v1/podtemplates", "v1/serviceaccounts", "v1/endpoints",            "apps/v1/deployments", "apps/v1/replicasets", "apps/v1/statefulsets",      "apps/v1/daemonsets",
+                                              "batch/v1/jobs",  "batch/v1/cronjobs",  "networking.k8s.io/v1/ingresses"};
 
 struct Source {
   std::string group, resource, path;
@@ -48,7 +56,7 @@ class QuotaCounter final : public Reconciler {
   }
 
  private:
-  Quantities Count(const json::Value& counting, const Quantities& hard) const {
+  Quantities Count(const json::Value& counting, const Quantities& hard) {
     const auto names = quota::NamesOf(hard);
     const std::string ns(Namespace(counting));
     const auto now = context_.clock.Now();
@@ -57,6 +65,7 @@ class QuotaCounter final : public Reconciler {
       const quota::Counted what{source.group, source.resource};
       const auto mine = quota::MatchingNames(what, names);
       if (mine.empty()) continue;
+      Follow(source.path);
       for (const auto& name : mine) used.try_emplace(name);
       for (const ObjectPtr& object : context_.informers.Get(source.path).List(ns))
         if (quota::Matches(counting, what, *object)) AddTo(used, quota::Mask(quota::Usage(what, *object, now), mine));
@@ -77,15 +86,24 @@ class QuotaCounter final : public Reconciler {
     return out;
   }
 
+  // Any other kind, custom ones too, is followed from the first quota on that counts it.
+  void Follow(const std::string& path) {
+    if (std::find(std::begin(kCountedPaths), std::end(kCountedPaths), path) != std::end(kCountedPaths)) return;
+    std::lock_guard lock(mutex_);
+    auto& subscription = followed_[path];
+    if (subscription) return;
+    subscription = SubscribeChanges(context_.informers, path, [this](const Change& change) {
+      if (change.type() != Notification::Type::kDeleted) return;
+      for (const ObjectPtr& each : quotas_.List(change.ns())) context_.manager.Enqueue(kName, KeyOf(*each));
+    });
+  }
+
   const ControllerContext context_;
   Client& client_;
   const Lister& quotas_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<void>> followed_;   // by path; guarded. Last: no callback outlives what it uses
 };
-
-// Objects that free something when they go.
-constexpr std::string_view kCountedPaths[] = {"v1/pods",       "v1/services",        "v1/persistentvolumeclaims", "v1/configmaps",       "v1/secrets",         "v1/replicationcontrollers", "v1/resourcequotas",
-                                              "v1/podtemplates", "v1/serviceaccounts", "v1/endpoints",            "apps/v1/deployments", "apps/v1/replicasets", "apps/v1/statefulsets",      "apps/v1/daemonsets",
-                                              "batch/v1/jobs",  "batch/v1/cronjobs",  "networking.k8s.io/v1/ingresses"};
 
 bool Finished(const json::Value& pod) {
   const auto phase = pod.At({"status", "phase"}).Str();
@@ -121,7 +139,8 @@ void AddResourceQuota(const ControllerContext& c) {
                                if (!Frees(n, path) || !watcher->Watches(ns, CountedOf(path))) return keys;
                                for (const ObjectPtr& each : quotas.List(ns)) keys.push_back(KeyOf(*each));
                                return keys;
-                             }});
+                             },
+                             [](const Change& change) { return change.type() != Notification::Type::kAdded; }});   // nothing new frees anything
   }
   spec.workers = 2;
   spec.reconciler = std::move(counter);

@@ -131,7 +131,7 @@ class NodeTtl final : public Reconciler {
       const char* seconds;
     };
     static constexpr Band kBands[] = {{0, 100, "0"}, {90, 500, "15"}, {450, 1000, "30"}, {900, 2000, "60"}, {1800, SIZE_MAX, "300"}};
-    const std::size_t count = nodes_.List().size();
+    const std::size_t count = nodes_.Size();
     const std::string_view now = Meta(*node)["annotations"]["node.alpha.kubernetes.io/ttl"].Str();
     std::string_view wanted;
     for (const Band& b : kBands) {
@@ -173,6 +173,7 @@ void AddTaintEviction(const ControllerContext& c) {
   spec.triggers.push_back({"v1/nodes", [&pods](const Notification& n) {
                              std::vector<Key> keys;
                              if (n.previous && (*n.previous)["spec"]["taints"] == (*n.object)["spec"]["taints"]) return keys;
+                             if (n.type == Notification::Type::kAdded && !AnyExecutes(*n.object)) return keys;
                              for (const ObjectPtr& p : pods.OnNode(Name(*n.object))) keys.push_back(KeyOf(*p));
                              return keys;
                            }});

@@ -20,7 +20,7 @@ const Ctx kAlways{std::stop_token()};
 
 // Waits until a condition that other threads bring about holds; the time is a limit, not a delay.
 bool Eventually(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!holds()) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::yield();
@@ -55,7 +55,7 @@ TEST_CASE("changes that come while the worker is busy are one batch, and a faile
   loop.Start();
   {
     std::unique_lock lock(mutex);
-    REQUIRE(changed.wait_for(lock, std::chrono::seconds(10), [&] { return batches.size() == 1; }));
+    REQUIRE(changed.wait_for(lock, std::chrono::seconds(60), [&] { return batches.size() == 1; }));
   }
   for (const char* name : {"a", "b", "a"}) loop.Mark({"", name});
   {
@@ -63,7 +63,7 @@ TEST_CASE("changes that come while the worker is busy are one batch, and a faile
     busy = false;
     fail = true;
     changed.notify_all();
-    REQUIRE(changed.wait_for(lock, std::chrono::seconds(10), [&] { return batches.size() == 2; }));
+    REQUIRE(changed.wait_for(lock, std::chrono::seconds(60), [&] { return batches.size() == 2; }));
   }
   loop.Stop();
   CHECK(batches[0] == ChangeLoop::Batch{{"", "before"}});
@@ -115,8 +115,8 @@ TEST_CASE("an Ingress and a Route answer over HTTP and TLS, follow endpoints and
     {"path":"/","pathType":"Prefix","backend":{"service":{"name":"web","port":{"number":80}}}}]}}]}})");
   net::testing::TestCa ca;
   RouterOptions o;
-  o.address = "192.0.2.1";
-  o.default_identity = ca.Issue("CN=default", "DNS:*.apps.test");
+  o.address = [] { return std::string("192.0.2.1"); };
+  o.default_host = "*.apps.test";
   o.issue = [&](const std::string& host) -> Result<net::TlsIdentity> { return ca.Issue("CN=x", "DNS:" + host); };
   FakeClock clock;
   const auto router = NewRouter(cluster, cluster, *proxy, clock, o);

@@ -46,21 +46,18 @@ class Certificates {
   std::map<std::string, Certificate> used_, before_;
 };
 
-class Router final : public Component {
+class RouterImpl final : public Router {
  public:
-  Router(Informers& informers, Client& client, proxy::Proxy& proxy, const Clock& clock, RouterOptions options)
+  RouterImpl(Informers& informers, Client& client, proxy::Proxy& proxy, const Clock& clock, RouterOptions options)
       : informers_(informers), client_(client), proxy_(proxy), clock_(clock), options_(std::move(options)), services_(informers.Get(kServicesResource)),
         ingresses_(informers.Get(kIngresses)), classes_(informers.Get(kIngressClasses)), secrets_(informers.Get(kSecrets)),
         routes_(options_.routes ? &informers.Get(kRoutes) : nullptr),
         loop_("router", [this](const Ctx& ctx, const ChangeLoop::Batch& batch) { return Apply(ctx, batch); }) {}
-  ~Router() override { Stop(); }
+  ~RouterImpl() override { RouterImpl::Stop(); }
 
   std::string_view name() const noexcept override { return "router"; }
 
   Result<> Start(const Ctx&) override {
-    if (!options_.default_identity.empty()) {
-      TRY(default_certificate_, net::TlsCertificate::Create(options_.default_identity));
-    }
     slices_.emplace(informers_.Get(kSlicesResource));
     Watch(kIngresses, [](const Notification&) { return true; });
     Watch(kIngressClasses, [](const Notification&) { return true; });
@@ -76,6 +73,8 @@ class Router final : public Component {
     proxy_.Settle();
     return {};
   }
+
+  void Refresh() noexcept override { loop_.Mark(kTable); }
 
   void Stop() noexcept override {
     subscriptions_.clear();
@@ -113,15 +112,16 @@ class Router final : public Component {
   std::shared_ptr<const net::TlsCertificate> Issue(const std::string& host) {
     if (!options_.issue || host.empty()) return nullptr;
     auto& kept = issued_[host];
-    if (kept) return kept;
+    const Clock::Wall now = clock_.Now();
+    if (kept.certificate && kept.made <= now && now < kept.made + options_.renew_after) return kept.certificate;
     auto identity = options_.issue(host);
     auto made = identity ? net::TlsCertificate::Create(*identity) : Result<std::shared_ptr<const net::TlsCertificate>>(std::unexpected(std::move(identity).error()));
     if (made) {
-      kept = std::move(*made);
+      kept = {std::move(*made), now};
     } else {
       log::Warn("no certificate for host", {{"host", host}, {"reason", made.error()}});
     }
-    return kept;
+    return kept.certificate;   // after a failure the old one, while it lasts
   }
 
   // Pools first: a route never points at a pool that the proxy has not heard of.
@@ -129,6 +129,9 @@ class Router final : public Component {
     certificates_.StartRound();
     exposure_ = Expose(ingresses_.List(), routes_ != nullptr ? routes_->List() : std::vector<ObjectPtr>(), Context());
     certificates_.EndRound();
+    if (options_.counts) {
+      for (proxy::Route& route : exposure_.routes) route.counter = options_.counts->For(route.name);
+    }
     std::map<std::string, PoolSpec> before = std::exchange(pools_, exposure_.pools);
     by_service_.clear();
     for (const auto& [id, spec] : pools_) {
@@ -136,8 +139,9 @@ class Router final : public Component {
       if (!before.contains(id)) FillPool(spec);
       before.erase(id);
     }
-    proxy_.SetTable(std::make_shared<const proxy::Table>(exposure_.routes, default_certificate_));
+    proxy_.SetTable(std::make_shared<const proxy::Table>(exposure_.routes, Issue(options_.default_host)));
     for (const auto& [id, spec] : before) proxy_.RemovePool(id);
+    if (options_.counts) options_.counts->Prune();
   }
 
   void FillPool(const PoolSpec& spec) {
@@ -148,6 +152,10 @@ class Router final : public Component {
       pool.tls = Trust(spec.destination_ca.empty() ? options_.service_ca_pem : spec.destination_ca);
       pool.server_name = Cat(spec.service.name, '.', spec.service.ns, ".svc");
       if (!pool.tls) pool.backends.clear();   // never fall back to plain text
+    }
+    if (options_.counts) {
+      pool.counter = options_.counts->For(Cat("service/", spec.service.ns, "/", spec.service.name));
+      for (proxy::Backend& b : pool.backends) b.counter = options_.counts->For(Cat("address/", b.address.substr(0, b.address.rfind(':'))));
     }
     proxy_.SetPool(spec.Id(), std::move(pool));
   }
@@ -179,12 +187,13 @@ class Router final : public Component {
 
   Result<> WriteIngressStatus(const Ctx& ctx, const Key& key) {
     const ObjectPtr now = ingresses_.Get(key);
-    if (!now || options_.address.empty()) return {};
+    const std::string address = options_.address ? options_.address() : "";
+    if (!now || address.empty()) return {};
     const auto current = (*now)["status"]["loadBalancer"]["ingress"].Items();
-    if (current.size() == 1 && current[0]["ip"].Str() == options_.address) return {};
+    if (current.size() == 1 && current[0]["ip"].Str() == address) return {};
     json::Value next = now->Clone();
     json::Value entry;
-    entry.Set("ip") = options_.address;
+    entry.Set("ip") = address;
     json::Value list = json::Value::Array();
     list.Append(std::move(entry));
     next.Set("status").Set("loadBalancer").Set("ingress") = std::move(list);
@@ -237,9 +246,12 @@ class Router final : public Component {
   std::optional<SliceIndex> slices_;
 
   // Of Start, then of the loop's thread.
-  std::shared_ptr<const net::TlsCertificate> default_certificate_;
   Certificates certificates_;
-  std::map<std::string, std::shared_ptr<const net::TlsCertificate>> issued_;
+  struct Issued {
+    std::shared_ptr<const net::TlsCertificate> certificate;
+    Clock::Wall made;
+  };
+  std::map<std::string, Issued> issued_;
   std::map<std::string, std::shared_ptr<const net::TlsClientContext>> trust_;
   Exposure exposure_;
   std::map<std::string, PoolSpec> pools_;
@@ -251,8 +263,8 @@ class Router final : public Component {
 
 }  // namespace
 
-std::unique_ptr<Component> NewRouter(Informers& informers, Client& client, proxy::Proxy& proxy, const Clock& clock, RouterOptions options) {
-  return std::make_unique<Router>(informers, client, proxy, clock, std::move(options));
+std::unique_ptr<Router> NewRouter(Informers& informers, Client& client, proxy::Proxy& proxy, const Clock& clock, RouterOptions options) {
+  return std::make_unique<RouterImpl>(informers, client, proxy, clock, std::move(options));
 }
 
 }  // namespace skerry::kube::network

@@ -158,6 +158,9 @@ std::vector<podnet::ServicePort> PortsOf(const json::Value& service, const std::
   std::vector<podnet::ServicePort> out;
   const json::Value& spec = service["spec"];
   if (IsHeadlessService(service) || IsExternalName(service)) return out;
+  for (const char* label : {"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}) {
+    if (service["metadata"]["labels"].Find(label)) return out;   // another proxy's, or nobody's
+  }
   const auto cluster = ClusterAddresses(service);
   if (cluster.empty() || std::find(cluster.begin(), cluster.end(), options.dns_address) != cluster.end()) return out;
   const std::string prefix = Cat(service["metadata"]["namespace"].Str(), '/', service["metadata"]["name"].Str(), '/');

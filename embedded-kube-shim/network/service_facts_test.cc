@@ -68,6 +68,16 @@ TEST_CASE("a service becomes its addresses, node ports, affinity and traffic pol
   }
 }
 
+TEST_CASE("a service that is labelled as another proxy's or as headless has no ports here", "[kube-network]") {
+  const auto service = Object(R"({"metadata":{"namespace":"default","name":"web"},"spec":{"clusterIP":"10.43.0.20","ports":[{"name":"http","port":80,"protocol":"TCP"}]}})");
+  CHECK(PortsOf(*service, {Object(kSlice)}, {"n1", ""}).size() == 1);
+  for (const char* label : {"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}) {
+    json::Value labelled = service->Clone();
+    labelled.Set("metadata").Set("labels").Set(label) = "";
+    CHECK(PortsOf(labelled, {Object(kSlice)}, {"n1", ""}).empty());
+  }
+}
+
 TEST_CASE("services have the names of the DNS specification", "[kube-network]") {
   ClusterZones zones("cluster.local", "10.43.0.10");
   const auto ask = [&](std::string_view name, dns::Type type) {

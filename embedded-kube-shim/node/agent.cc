@@ -5,7 +5,9 @@
 #include "core/process/file_watcher.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
+#include "core/process/wait.h"
 #include "embedded-kube-shim/node/log_followers.h"
+#include "embedded-kube-shim/node/usage.h"
 
 namespace skerry::kube::node {
 namespace {
@@ -60,7 +62,9 @@ struct Agent::Parts {
         manager(NewManager(informers, clk)), events(NewEventRecorder(c, "kubelet", options.node.name, clk)),
         workers(WorkerEnvironment{*manager, informers, c, *events, r, network, pool, clk, options.node.name, options.node.ip, options.node.data_directory, options.dns,
                                   [this](const Ctx& ctx, const json::Value& pod, std::string_view audience, std::int64_t seconds) { return tokens.Get(ctx, pod, audience, seconds); },
-                                  NewProbeRunner(r), {}, stop.get_token()}) {
+                                  NewProbeRunner(r), {}, stop.get_token()}),
+        usage(r, clk, {options.node.name, "/proc", [this] { return workers.Views(); },
+                       [this](std::chrono::milliseconds d) { process::Pause(Ctx(stop.get_token()), d); }, options.node.data_directory}) {
     AddNodeStatus(*manager, informers, c, *events, r, clk, options.node);
   }
 
@@ -77,6 +81,7 @@ struct Agent::Parts {
   PodWorkers workers;
   std::shared_ptr<process::FileWatcher> watcher;
   LogFollowers followers;
+  UsageMeter usage;
 
   // The container asked for: by name, or the only (or default) one.
   Result<std::string> ContainerOf(const json::Value& pod, std::string_view name) const {
@@ -194,5 +199,7 @@ Result<UniqueFd> Agent::Dial(const Ctx& ctx, const Key& pod, std::uint16_t port)
   if (!view || view->sandbox_id.empty()) return std::unexpected(NotFoundError("", "pods", pod.name));
   return parts_->runtime.Dial(ctx, view->sandbox_id, port);
 }
+
+MetricsSource& Agent::usage() { return parts_->usage; }
 
 }  // namespace skerry::kube::node

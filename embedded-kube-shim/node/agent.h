@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/base/component.h"
+#include "embedded-kube-shim/client/metrics.h"
 #include "embedded-kube-shim/client/node_streams.h"
 #include "embedded-kube-shim/node/node_status.h"
 #include "embedded-kube-shim/node/pod_worker.h"
@@ -29,6 +30,7 @@ class Agent final : public Component, public NodeStreams {
   Result<std::unique_ptr<container::Session>> Exec(const Ctx&, const Key& pod, std::string_view container, const container::ExecSpec& spec) override;
   Result<std::unique_ptr<container::Session>> Attach(const Ctx&, const Key& pod, std::string_view container, bool with_stdin) override;
   Result<UniqueFd> Dial(const Ctx&, const Key& pod, std::uint16_t port) override;
+  MetricsSource& usage();
 
  private:
   struct Parts;

@@ -63,6 +63,13 @@ void FillSecurity(const ContainerInput& in, container::Security& s) {
   if (type == "Localhost") s.seccomp_file = Cat("/var/lib/kubelet/seccomp/", profile["localhostProfile"].Str());
 }
 
+bool IsClaimForReading(const json::Value& pod, std::string_view volume) {
+  for (const json::Value& v : pod["spec"]["volumes"].Items()) {
+    if (v["name"].Str() == volume) return v["persistentVolumeClaim"]["readOnly"].Bool();
+  }
+  return false;
+}
+
 Result<> FillMounts(const ContainerInput& in, container::ContainerSpec& out) {
   bool own_hosts = false, own_resolv = false;
   std::size_t index = 0;
@@ -75,7 +82,7 @@ Result<> FillMounts(const ContainerInput& in, container::ContainerSpec& out) {
     mount.host_path = sub != in.sub_paths.end() ? sub->second : volume->second;
     mount.container_path = m["mountPath"].Str();
     if (!mount.container_path.starts_with('/')) mount.container_path.insert(0, 1, '/');
-    mount.read_only = m["readOnly"].Bool();
+    mount.read_only = m["readOnly"].Bool() || IsClaimForReading(in.pod, name);
     const std::string_view propagation = m["mountPropagation"].Str();
     if (propagation == "HostToContainer") mount.propagation = container::Propagation::kHostToContainer;
     if (propagation == "Bidirectional") mount.propagation = container::Propagation::kBidirectional;
@@ -89,7 +96,7 @@ Result<> FillMounts(const ContainerInput& in, container::ContainerSpec& out) {
     m.container_path = std::move(path);
     out.mounts.push_back(std::move(m));
   };
-  if (in.manage_hosts && !own_hosts) file(in.place.directory + "/etc-hosts", "/etc/hosts");
+  if (!own_hosts) file(in.place.directory + "/etc-hosts", "/etc/hosts");
   if (!own_resolv) file(in.place.directory + "/resolv.conf", "/etc/resolv.conf");
   if (!in.pod["spec"]["hostNetwork"].Bool()) file(in.place.directory + "/hostname", "/etc/hostname");
   file(Cat(in.place.directory, "/containers/", out.id, "/termination-log"),

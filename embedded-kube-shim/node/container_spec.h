@@ -50,7 +50,6 @@ struct ContainerInput {
   std::map<std::string, std::string> volumes;             // name -> host path
   std::map<std::string, std::string> sub_paths;           // index of the volume mount -> prepared host path
   std::string target;                                     // id of the container whose processes a debug container sees
-  bool manage_hosts = true;                               // bind our /etc/hosts unless the pod mounts its own
 };
 // Errors are shown as CreateContainerConfigError (runAsNonRoot with a root image is checked by the caller, who knows the image).
 Result<container::ContainerSpec> MakeContainer(const ContainerInput& input);

@@ -1,6 +1,8 @@
 #include "embedded-kube-shim/node/hollow.h"
 
-#include <atomic>
+#include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
@@ -11,25 +13,32 @@ namespace {
 
 constexpr const char* kName = "hollow-nodes";
 constexpr const char* kNodes = "v1/nodes";
+constexpr const char* kPods = "v1/pods";
 constexpr const char* kLeases = "coordination.k8s.io/v1/leases";
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 constexpr std::chrono::seconds kRenew{20}, kLease{40}, kJobTime{1};
-const Key kHeartbeat{"", "heartbeat"};
+constexpr std::uint32_t kAddresses = 10u << 24 | 128u << 16;                  // 10.128.0.0/9
 
+bool Ends(const json::Value& pod) { return pod["spec"]["restartPolicy"].Str() != "Always"; }
+
+// A node's key has no namespace; a pod's has one.
 class HollowReconciler final : public Reconciler {
  public:
   HollowReconciler(Informers& informers, Client& client, const Clock& clock, HollowOptions options)
-      : client_(client), clock_(clock), options_(std::move(options)), pods_(informers.Get("v1/pods")), nodes_(informers.Get(kNodes)), leases_(informers.Get(kLeases)) {}
+      : client_(client), clock_(clock), options_(std::move(options)), pods_(informers.Get(kPods)), nodes_(informers.Get(kNodes)) {}
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key& key) override {
-    if (key != kHeartbeat) return PlayPod(ctx, key);
-    for (int i = 0; i < options_.count; ++i) {
-      const std::string name = Cat(options_.prefix, i);
-      if (!nodes_.Get({"", name})) TRY_VOID(Register(ctx, name));
-      TRY_VOID(Renew(ctx, name));
+    if (!key.ns.empty()) return PlayPod(ctx, key);
+    const ObjectPtr node = nodes_.Get(key);
+    if (!node) {
+      TRY_VOID(Register(ctx, key.name));
+    } else if (const json::Value* ready = FindCondition((*node)["status"], "Ready"); !ready || (*ready)["status"].Str() != "True") {
+      json::Value next = node->Clone();
+      SetCondition(next.Set("status"), "Ready", "True", "KubeletReady", "", clock_.Now());
+      TRY_VOID(UpdateIfChanged(ctx, client_, kNodes, node, std::move(next), "status"));
     }
     Outcome outcome;
-    outcome.requeue_after = kRenew;
+    TRY(outcome.requeue_after, Renew(ctx, key.name));
     return outcome;
   }
 
@@ -69,20 +78,38 @@ class HollowReconciler final : public Reconciler {
     return {};
   }
 
-  Result<> Renew(const Ctx& ctx, const std::string& name) {
-    const ObjectPtr old = leases_.Get({kLeaseNamespace, name});
-    json::Value lease = old ? old->Clone() : json::Value();
+  // How long the lease is fresh enough. Its last state is kept here: nobody else writes it, and a watch would bring back every renewal.
+  Result<std::chrono::milliseconds> Renew(const Ctx& ctx, const std::string& name) {
+    Lease& mine = LeaseOf(name);
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(mine.due - clock_.Mono());
+    if (mine.object && left.count() > 0) return left;
+    if (!mine.object) {
+      auto found = client_.Get(ctx, kLeases, {kLeaseNamespace, name});
+      if (!found && !IsGone(found.error())) return std::unexpected(std::move(found).error());
+      if (found) mine.object = std::move(*found);
+    }
+    json::Value lease = mine.object ? mine.object->Clone() : json::Value();
     lease.Set("apiVersion") = "coordination.k8s.io/v1";
     lease.Set("kind") = "Lease";
     lease.Set("metadata").Set("name") = name;
     lease.Set("metadata").Set("namespace") = kLeaseNamespace;
+    if (const ObjectPtr node = nodes_.Get({"", name}); node && lease["metadata"]["ownerReferences"].size() == 0) {
+      json::Value ref;                                 // it goes with its node
+      ref.Set("apiVersion") = "v1";
+      ref.Set("kind") = "Node";
+      ref.Set("name") = name;
+      ref.Set("uid") = Uid(*node);
+      lease.Set("metadata").Set("ownerReferences").Append(std::move(ref));
+    }
     json::Value& spec = lease.Set("spec");
     spec.Set("holderIdentity") = name;
     spec.Set("leaseDurationSeconds") = static_cast<std::int64_t>(kLease.count());
     spec.Set("renewTime") = FormatMicroTime(clock_.Now());
-    auto written = old ? client_.Update(ctx, kLeases, std::move(lease)) : client_.Create(ctx, kLeases, std::move(lease));
-    if (!written && !IsGone(written.error()) && !AlreadyExists(written.error())) return std::unexpected(std::move(written).error());
-    return {};
+    auto written = mine.object ? client_.Update(ctx, kLeases, std::move(lease)) : client_.Create(ctx, kLeases, std::move(lease));
+    mine.object = written ? std::move(*written) : nullptr;   // asked for again next time
+    if (!written) return std::unexpected(std::move(written).error());
+    mine.due = clock_.Mono() + kRenew;
+    return std::chrono::milliseconds(kRenew);
   }
 
   Result<Outcome> PlayPod(const Ctx& ctx, const Key& key) {
@@ -92,18 +119,42 @@ class HollowReconciler final : public Reconciler {
     if (IsTerminating(*pod)) {
       DeleteOptions now;
       now.grace_seconds = 0;
-      TRY_VOID(DeleteIfThere(ctx, client_, "v1/pods", *pod, now));
+      TRY_VOID(DeleteIfThere(ctx, client_, kPods, *pod, now));
       return outcome;
     }
     const std::string_view phase = (*pod)["status"]["phase"].Str();
-    const bool ends = (*pod)["spec"]["restartPolicy"].Str() != "Always";
     if (phase == "Pending") {
-      TRY_VOID(SetStatus(ctx, pod, "Running", !ends));
-      if (ends) outcome.requeue_after = kJobTime;
-    } else if (phase == "Running" && ends) {
+      TRY_VOID(SetStatus(ctx, pod, "Running", !Ends(*pod)));
+      if (Ends(*pod)) outcome.requeue_after = kJobTime;
+    } else if (phase == "Running" && Ends(*pod)) {
+      const auto began = ParseTime((*pod)["status"]["startTime"].Str());
+      const auto left = began ? std::chrono::ceil<std::chrono::milliseconds>(*began + kJobTime - clock_.Now()) : std::chrono::milliseconds(0);
+      if (left.count() > 0 && left <= kJobTime) {
+        outcome.requeue_after = left;
+        return outcome;
+      }
       TRY_VOID(SetStatus(ctx, pod, "Succeeded", false));
+    } else if (phase == "Running" && !IsPodReady(*pod)) {
+      TRY_VOID(SetStatus(ctx, pod, "Running", true));    // the node was not heard of for a while, and its pods were taken for not ready
     }
     return outcome;
+  }
+
+  std::string NextAddress() {
+    std::lock_guard lock(mutex_);
+    if (!counted_) {                                   // pods from before a restart keep theirs
+      counted_ = true;
+      for (const ObjectPtr& pod : pods_.List()) {
+        const auto parts = Split((*pod)["status"]["podIP"].Str(), '.');
+        if (parts.size() != 4 || parts[0] != "10") continue;
+        std::uint32_t n = 10;
+        for (std::size_t i = 1; i < 4; ++i) n = n << 8 | static_cast<std::uint32_t>(ParseUint(parts[i]).value_or(0) & 0xff);
+        if (n >= kAddresses && n - kAddresses < 1u << 23) address_ = std::max(address_, n - kAddresses);
+      }
+    }
+    address_ = (address_ + 1) & ((1u << 23) - 1);
+    const std::uint32_t n = kAddresses + address_;
+    return Cat(n >> 24, ".", n >> 16 & 0xff, ".", n >> 8 & 0xff, ".", n & 0xff);
   }
 
   Result<> SetStatus(const Ctx& ctx, const ObjectPtr& pod, const char* phase, bool ready) {
@@ -114,8 +165,7 @@ class HollowReconciler final : public Reconciler {
     status.Set("phase") = phase;
     if (status["startTime"].is_null()) status.Set("startTime") = now;
     if (status["podIP"].Str().empty()) {
-      const std::uint32_t n = ++addresses_;            // 10.128.0.0/9
-      const std::string ip = Cat("10.", 128 + (n >> 16 & 0x7f), ".", n >> 8 & 0xff, ".", n & 0xff);
+      const std::string ip = NextAddress();
       json::Value one;
       one.Set("ip") = ip;
       status.Set("podIP") = ip;
@@ -147,8 +197,18 @@ class HollowReconciler final : public Reconciler {
       containers.Append(std::move(s));
     }
     status.Set("containerStatuses") = std::move(containers);
-    TRY_VOID(UpdateIfChanged(ctx, client_, "v1/pods", pod, std::move(next), "status"));
+    TRY_VOID(UpdateIfChanged(ctx, client_, kPods, pod, std::move(next), "status"));
     return {};
+  }
+
+  struct Lease {
+    ObjectPtr object;
+    Clock::MonoTime due{};
+  };
+  // One key at a time: a node's lease is its reconcile's own.
+  Lease& LeaseOf(const std::string& name) {
+    std::lock_guard lock(mutex_);
+    return leases_[name];
   }
 
   Client& client_;
@@ -156,8 +216,10 @@ class HollowReconciler final : public Reconciler {
   const HollowOptions options_;
   const Lister& pods_;
   const Lister& nodes_;
-  const Lister& leases_;
-  std::atomic<std::uint32_t> addresses_{0};
+  std::mutex mutex_;
+  std::map<std::string, Lease> leases_;                // guarded: the map, not what is in it
+  std::uint32_t address_ = 0;                          // guarded
+  bool counted_ = false;                               // guarded
 };
 
 }  // namespace
@@ -166,16 +228,29 @@ void AddHollowNodes(Manager& manager, Informers& informers, Client& client, cons
   ControllerSpec spec;
   spec.name = kName;
   spec.workers = 4;
-  spec.triggers.push_back({"v1/pods", [prefix = options.prefix](const Notification& n) {
+  const int count = options.count;
+  const std::string prefix = options.prefix;
+  spec.triggers.push_back({kPods, [prefix](const Notification& n) {
                              std::vector<Key> keys;
                              const json::Value& pod = *n.object;
                              if (n.type == Notification::Type::kDeleted || !pod["spec"]["nodeName"].Str().starts_with(prefix)) return keys;
-                             if (IsTerminating(pod) || pod["status"]["phase"].Str() == "Pending") keys.push_back(KeyOf(pod));
+                             const std::string_view phase = pod["status"]["phase"].Str();
+                             if (IsTerminating(pod) || phase == "Pending" || (phase == "Running" && (Ends(pod) || !IsPodReady(pod)))) keys.push_back(KeyOf(pod));
+                             return keys;
+                           }});
+  spec.triggers.push_back({kNodes, [prefix, count](const Notification& n) {
+                             std::vector<Key> keys;
+                             const std::string_view name = Name(*n.object);
+                             if (!name.starts_with(prefix)) return keys;
+                             const auto number = ParseInt(name.substr(prefix.size()));
+                             const json::Value* ready = FindCondition((*n.object)["status"], "Ready");
+                             const bool well = n.type != Notification::Type::kDeleted && ready && (*ready)["status"].Str() == "True";
+                             if (!well && number && *number >= 0 && *number < count) keys.push_back(KeyOf(*n.object));
                              return keys;
                            }});
   spec.reconciler = std::make_unique<HollowReconciler>(informers, client, clock, std::move(options));
   manager.Add(std::move(spec));
-  manager.Enqueue(kName, kHeartbeat);
+  for (int i = 0; i < count; ++i) manager.Enqueue(kName, {"", Cat(prefix, i)});
 }
 
 }  // namespace skerry::kube::node

@@ -13,7 +13,9 @@ struct HollowOptions {
 };
 
 // Nodes that only pretend to run their pods, for tests of scale and scheduling: they register, renew their leases, say that pods run and are
-// ready as soon as they are bound, let go of those that are deleted, and end those of jobs after a second. One reconciler for all of them.
+// ready as soon as they are bound, let go of those that are deleted, and end those of jobs after a second. One reconciler for all of them,
+// over whatever client and informers it is given: in the appliance itself, or in `skerry dev hollow-node` over the network. Pods and nodes
+// are all it watches. A restart goes on where the last one ended.
 void AddHollowNodes(Manager& manager, Informers& informers, Client& client, const Clock& clock, HollowOptions options);
 
 }  // namespace skerry::kube::node

@@ -100,7 +100,8 @@ ProbeRunner NewProbeRunner(container::Runtime& runtime) {
     if (probe["httpGet"].is_object()) {
       auto answer = HttpGet(ctx, probe["httpGet"], container, pod_ip);
       if (!answer) return {false, std::string(answer.error().message())};
-      if (answer->status >= 200 && answer->status < 400) return {true, answer->body};
+      if (answer->status >= 300 && answer->status < 400) return {true, "Probe terminated redirects, Response body: " + answer->body, true};
+      if (answer->status >= 200 && answer->status < 300) return {true, answer->body};
       return {false, Cat("HTTP probe failed with statuscode: ", answer->status)};
     }
     if (probe["tcpSocket"].is_object()) {

@@ -19,8 +19,10 @@ Result<int> PortOf(const json::Value& port, const json::Value& container);
 struct HttpAnswer {
   int status = 0;
   std::string body;                    // at most 10 KiB
+  std::string location;                // where a redirect that was not followed leads; else empty
 };
-// One GET as kubelet does it for probes and hooks: no certificate check for HTTPS, redirects are answers, given headers.
+// One GET as kubelet does it for probes and hooks: no certificate check for HTTPS, given headers. Redirects are followed as long as they
+// stay with the host, at most ten; one that leaves it is the answer.
 Result<HttpAnswer> HttpGet(const Ctx& ctx, const json::Value& action, const json::Value& container, const std::string& pod_ip);
 Result<UniqueFd> ConnectTo(const Ctx& ctx, const std::string& host, int port);   // a TCP connection, not blocking
 // Asks the standard gRPC health service; ok only when it says SERVING.

@@ -144,9 +144,10 @@ class NodeStatus final : public Reconciler {
       a.Set("address") = value;
       s.Set("addresses").Append(std::move(a));
     };
-    address("InternalIP", o_.ip);
+    address("InternalIP", o_.ip());
     address("Hostname", o_.name);
     PutConditions(s, old, m);
+    s.Set("daemonEndpoints").Set("kubeletEndpoint").Set("Port") = 10250;   // answered by the API server, which is in this process
     json::Value& info = s.Set("nodeInfo");
     info.Set("machineID") = m.machine_id;
     info.Set("systemUUID") = m.system_uuid;

@@ -10,7 +10,8 @@
 namespace skerry::kube::node {
 
 struct NodeOptions {
-  std::string name, ip;
+  std::string name;
+  std::function<std::string()> ip;       // now; any thread
   std::string version = "v1.36.0";
   std::string data_directory;            // its file system is what the node offers as ephemeral storage
   std::string pod_cidr;

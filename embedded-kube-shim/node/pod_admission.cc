@@ -58,6 +58,23 @@ WaitReason Lacks(std::string_view resource, std::int64_t requested, std::int64_t
   return {Cat("OutOf", resource), Cat("Node didn't have enough resource: ", resource, ", requested: ", requested, ", used: ", used, ", capacity: ", capacity)};
 }
 
+// Settings that one pod may change without others of the node noticing.
+constexpr std::string_view kSafeSysctls[] = {"kernel.shm_rmid_forced",        "net.ipv4.ip_local_port_range",      "net.ipv4.tcp_syncookies",          "net.ipv4.ping_group_range",
+                                             "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout",
+                                             "net.ipv4.tcp_keepalive_intvl",  "net.ipv4.tcp_keepalive_probes",     "net.ipv4.tcp_rmem",                "net.ipv4.tcp_wmem"};
+
+std::optional<WaitReason> SysctlRefusal(const json::Value& spec) {
+  for (const json::Value& sysctl : spec["securityContext"]["sysctls"].Items()) {
+    std::string name(sysctl["name"].Str());
+    if (name.find('/') < name.find('.')) std::replace(name.begin(), name.end(), '/', '.');
+    const auto forbid = [&](std::string_view why) { return WaitReason{"SysctlForbidden", Cat("forbidden sysctl: ", Quote(name), " ", why)}; };
+    if (std::find(std::begin(kSafeSysctls), std::end(kSafeSysctls), name) == std::end(kSafeSysctls)) return forbid("not allowlisted");
+    if (name.starts_with("net.") && spec["hostNetwork"].Bool()) return forbid("not allowed with host net enabled");
+    if (name.starts_with("kernel.shm") && spec["hostIPC"].Bool()) return forbid("not allowed with host ipc enabled");
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 PodRequests RequestsOf(const json::Value& pod) {
@@ -89,6 +106,9 @@ PodRequests RequestsOf(const json::Value& pod) {
 }
 
 std::optional<WaitReason> Refusal(const json::Value& pod, const json::Value& node, const std::vector<ObjectPtr>& others) {
+  const std::string_view os = pod["spec"]["os"]["name"].Str();
+  if (!os.empty() && os != "linux") return WaitReason{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"};
+  if (auto refusal = SysctlRefusal(pod["spec"])) return refusal;
   for (const json::Member& m : pod["spec"]["nodeSelector"].Members()) {
     if (node["metadata"]["labels"][m.key].Str() != m.value.Str()) return WaitReason{"NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"};
   }

@@ -21,7 +21,26 @@ std::string PodFqdn(const json::Value& pod, std::string_view domain) {
   return Cat(PodHostname(pod), ".", subdomain, ".", Namespace(pod), ".svc.", domain);
 }
 
-std::string HostsFile(const json::Value& pod, std::string_view pod_ip, std::string_view domain) {
+namespace {
+
+void AddAliases(const json::Value& pod, std::string* out) {
+  const auto aliases = pod["spec"]["hostAliases"].Items();
+  if (!aliases.empty()) *out += "\n# Entries added by HostAliases.\n";
+  for (const json::Value& a : aliases) {
+    *out += a["ip"].Str();
+    for (const json::Value& h : a["hostnames"].Items()) *out += Cat("\t", h.Str());
+    *out += '\n';
+  }
+}
+
+}  // namespace
+
+std::string HostsFile(const json::Value& pod, std::string_view pod_ip, std::string_view domain, std::string_view host_file) {
+  if (pod["spec"]["hostNetwork"].Bool()) {
+    std::string out = Cat("# Kubernetes-managed hosts file (host network).\n", host_file);
+    AddAliases(pod, &out);
+    return out;
+  }
   std::string out =
       "# Kubernetes-managed hosts file.\n"
       "127.0.0.1\tlocalhost\n"
@@ -32,13 +51,7 @@ std::string HostsFile(const json::Value& pod, std::string_view pod_ip, std::stri
       "fe00::2\tip6-allrouters\n";
   const std::string fqdn = PodFqdn(pod, domain);
   if (!pod_ip.empty()) out += fqdn.empty() ? Cat(pod_ip, "\t", PodHostname(pod), "\n") : Cat(pod_ip, "\t", fqdn, "\t", PodHostname(pod), "\n");
-  const auto aliases = pod["spec"]["hostAliases"].Items();
-  if (!aliases.empty()) out += "\n# Entries added by HostAliases.\n";
-  for (const json::Value& a : aliases) {
-    out += a["ip"].Str();
-    for (const json::Value& h : a["hostnames"].Items()) out += Cat("\t", h.Str());
-    out += '\n';
-  }
+  AddAliases(pod, &out);
   return out;
 }
 

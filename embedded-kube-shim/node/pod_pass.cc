@@ -111,7 +111,9 @@ std::string PodPass::FieldPath(const json::Value& c, ContainerKind kind) const {
   return Cat(kind == ContainerKind::kInit ? "spec.initContainers{" : kind == ContainerKind::kEphemeral ? "spec.ephemeralContainers{" : "spec.containers{", c["name"].Str(), "}");
 }
 
-Sources PodPass::MakeSources() const { return {tools_.config_maps, tools_.secrets, tools_.services, node_, env_.node_ip, state_->pod_ip}; }
+Sources PodPass::MakeSources() const {
+  return {tools_.config_maps, tools_.secrets, tools_.services, node_, env_.node_ip(), state_->pod_ip, &env_.informers.Get("v1/persistentvolumeclaims"), &env_.informers.Get("v1/persistentvolumes")};
+}
 
 bool PodPass::Overdue() {
   const json::Value& limit = Pod()["spec"]["activeDeadlineSeconds"];
@@ -219,12 +221,12 @@ std::string PodPass::TerminationMessage(const Attempt& a) const {
 StatusInput PodPass::MakeInput() {
   // Told with the resources that it has, not with those that it would like.
   granted_ = state_->granted.empty() ? nullptr : std::make_shared<json::Value>(Granted());
-  StatusInput in{granted_ ? *granted_ : Pod(), {}, env_.runtime.Info().name, env_.node_ip, state_->pod_ip, sandbox_ready_ && state_->network_ready, AnyAlive(), state_->failed_reason,
+  StatusInput in{granted_ ? *granted_ : Pod(), {}, env_.runtime.Info().name, env_.node_ip(), state_->pod_ip, sandbox_ready_ && state_->network_ready, AnyAlive(), state_->failed_reason,
                  state_->failed_message, env_.clock.Now()};
   in.refused = state_->refused;
   in.resize_pending = state_->resize_pending;
   in.resize_error = state_->resize_error;
-  if (Pod()["spec"]["hostNetwork"].Bool()) in.pod_ip = env_.node_ip;
+  if (Pod()["spec"]["hostNetwork"].Bool()) in.pod_ip = env_.node_ip();
   for (const auto& [name, list] : attempts_) {
     const Attempt& a = list.back();
     ContainerView v;

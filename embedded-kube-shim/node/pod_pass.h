@@ -111,7 +111,7 @@ class PodPass {
   // pod_stop.cc
   Result<> Terminate();
   bool StopContainer(const Attempt& a, const json::Value* spec, std::chrono::seconds grace, std::string_view why);
-  void KillForRestart(const Attempt& a, const json::Value& c, std::string message);
+  void KillForRestart(const Attempt& a, const json::Value& c, std::string message, std::string_view probe = "");   // the field of the probe that failed
 
   Attempt* Latest(std::string_view name);
   const Attempt* Previous(std::string_view name) const;

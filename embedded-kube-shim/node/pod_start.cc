@@ -79,7 +79,7 @@ Result<bool> PodPass::EnsureSandbox() {
   }
   if (!state_->network_ready) {
     if (Pod()["spec"]["hostNetwork"].Bool()) {
-      state_->pod_ip = env_.node_ip;
+      state_->pod_ip = env_.node_ip();
     } else {
       auto address = env_.network.Attach(state_->sandbox_id, netns_path_, Pod());
       if (!address) {
@@ -105,7 +105,11 @@ static Result<> WriteInPlace(const std::string& path, std::string_view content) 
 }
 
 Result<> PodPass::EnsureFiles() {
-  TRY_VOID(WriteInPlace(place_.directory + "/etc-hosts", HostsFile(Pod(), state_->pod_ip, env_.dns.domain)));
+  std::string host_file;
+  if (Pod()["spec"]["hostNetwork"].Bool()) {
+    if (auto text = ReadFile(env_.dns.hosts_file, 1 << 20)) host_file = std::move(*text);   // none: as empty
+  }
+  TRY_VOID(WriteInPlace(place_.directory + "/etc-hosts", HostsFile(Pod(), state_->pod_ip, env_.dns.domain, host_file)));
   TRY_VOID(WriteInPlace(place_.directory + "/resolv.conf", ResolvConf(Pod(), env_.dns)));
   return WriteInPlace(place_.directory + "/hostname", PodHostname(Pod()) + "\n");
 }
@@ -258,7 +262,7 @@ Result<> PodPass::Start(const json::Value& c, ContainerKind kind, int number, co
   if (!environment) return refuse("CreateContainerConfigError", environment.error());
   json::Value granted = c.Clone();
   if (!GrantedTo(c).is_null()) granted.Set("resources") = GrantedTo(c).Clone();
-  ContainerInput input{Pod(), granted, *node_, kind, id, state_->sandbox_id, number, place_, std::move(*environment), volumes_.paths, {}, {}, !Pod()["spec"]["hostNetwork"].Bool()};
+  ContainerInput input{Pod(), granted, *node_, kind, id, state_->sandbox_id, number, place_, std::move(*environment), volumes_.paths, {}, {}};
   if (const Attempt* target = Latest(c["targetContainerName"].Str()); target && target->status.state == container::State::kRunning) input.target = target->status.id;
   if (auto r = PrepareSubPaths(c, input.environment, &input); !r) return refuse("CreateContainerConfigError", r.error());
   const json::Value& mine = c["securityContext"]["runAsNonRoot"];
@@ -342,7 +346,7 @@ void PodPass::CheckRunning(const json::Value& c, ContainerKind kind) {
     KillForRestart(*a, c, Cat("FailedPostStartHook"));
   } else if (results.unhealthy) {
     state_->memory[a->status.id].replace = Pod()["spec"]["restartPolicy"].Str() != "Never" || IsSidecar(c);
-    KillForRestart(*a, c, Cat("Container ", c["name"].Str(), " failed ", results.started ? "liveness" : "startup", " probe, will be restarted"));
+    KillForRestart(*a, c, Cat("Container ", c["name"].Str(), " failed ", results.started ? "liveness" : "startup", " probe, will be restarted"), results.started ? "livenessProbe" : "startupProbe");
   } else if (memory.resize) {
     KillForRestart(*a, c, Cat("Container ", c["name"].Str(), " resize requires restart"));
   } else if (hash != a->status.labels.end() && hash->second != ContainerHash(c) && kind != ContainerKind::kEphemeral) {

@@ -122,7 +122,7 @@ void PutCondition(json::Value& status, const StatusInput& in, std::string_view t
 std::string Names(const std::vector<std::string>& names) { return "[" + Join(names, " ") + "]"; }
 
 void PutConditions(json::Value& status, const StatusInput& in, Phase phase) {
-  static constexpr std::string_view kOwn[] = {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodResizePending", "PodResizeInProgress"};
+  static constexpr std::string_view kOwn[] = {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", "PodResizePending", "PodResizeInProgress"};
   const json::Value& spec = in.pod["spec"];
   PutCondition(status, in, "PodReadyToStartContainers", in.sandbox_ready, "", "");
   std::vector<std::string> incomplete, unready;
@@ -158,6 +158,7 @@ void PutConditions(json::Value& status, const StatusInput& in, Phase phase) {
     PutCondition(status, in, "Ready", gates.empty(), gates.empty() ? "" : "ReadinessGatesNotReady", gates.empty() ? "" : Join(gates, ", "));
     PutCondition(status, in, "ContainersReady", true, "", "");
   }
+  PutCondition(status, in, "PodScheduled", true, "", "");
   if (in.resize_pending) PutCondition(status, in, "PodResizePending", true, in.resize_pending->reason, in.resize_pending->message);
   if (in.resize_error) PutCondition(status, in, "PodResizeInProgress", true, in.resize_error->reason, in.resize_error->message);
   const bool evicted = in.failed_reason == "Evicted";
@@ -170,19 +171,21 @@ void PutConditions(json::Value& status, const StatusInput& in, Phase phase) {
 
 }  // namespace
 
+// A container that has not started yet keeps the pod pending, also beside others that run; one that ended and will start again does not.
 Phase PhaseOf(const StatusInput& in) {
   const json::Value& spec = in.pod["spec"];
-  int running = 0, waiting = 0, stopped = 0, failed = 0, total = 0;
+  int running = 0, waiting = 0, stopped = 0, done = 0, failed = 0, total = 0;
   for (const json::Value& c : spec["containers"].Items()) {
     const ContainerView& v = ViewOf(in, c);
     ++total;
     if (Running(v)) {
       ++running;
-    } else if (Done(in, v)) {
+    } else if (Ended(v)) {
       ++stopped;
-      failed += v.current->exit_code != 0;
-    } else {
-      ++waiting;
+      done += Done(in, v);
+      failed += Done(in, v) && v.current->exit_code != 0;
+    } else if (v.restarts == 0) {
+      ++waiting;                                       // with a count it ran in an earlier sandbox
     }
   }
   bool initializing = false, init_failed = false;
@@ -197,14 +200,9 @@ Phase PhaseOf(const StatusInput& in) {
   }
   if (!in.failed_reason.empty()) return Phase::kFailed;
   if (init_failed) return Phase::kFailed;
-  if (stopped == total && total > 0) return failed == 0 ? Phase::kSucceeded : Phase::kFailed;
+  if (done == total && total > 0) return failed == 0 ? Phase::kSucceeded : Phase::kFailed;
   if (initializing && running == 0 && stopped == 0) return Phase::kPending;
-  if (running > 0 || stopped > 0) return waiting == total ? Phase::kPending : Phase::kRunning;
-  // All wait. Those that ran before keep the pod running: it restarts.
-  for (const json::Value& c : spec["containers"].Items()) {
-    if (ViewOf(in, c).current) return Phase::kRunning;
-  }
-  return Phase::kPending;
+  return waiting > 0 ? Phase::kPending : Phase::kRunning;
 }
 
 json::Value MakeStatus(const StatusInput& in) {

@@ -92,9 +92,9 @@ bool PodPass::StopContainer(const Attempt& a, const json::Value* spec, std::chro
   return false;
 }
 
-void PodPass::KillForRestart(const Attempt& a, const json::Value& c, std::string message) {
-  const json::Value& probe_grace = c["livenessProbe"]["terminationGracePeriodSeconds"];
-  const std::chrono::seconds grace(probe_grace.is_int() ? probe_grace.Int() : Pod()["spec"]["terminationGracePeriodSeconds"].Int(30));
+void PodPass::KillForRestart(const Attempt& a, const json::Value& c, std::string message, std::string_view probe) {
+  const json::Value& probe_grace = c[probe]["terminationGracePeriodSeconds"];
+  const std::chrono::seconds grace(!probe.empty() && probe_grace.is_int() ? probe_grace.Int() : Pod()["spec"]["terminationGracePeriodSeconds"].Int(30));
   const Clock::MonoTime now = env_.clock.Mono();
   const ContainerMemory& m = state_->memory[a.status.id];
   const auto left = m.ending == Ending::kNone ? grace : std::max(std::chrono::seconds(0), std::chrono::ceil<std::chrono::seconds>(m.kill_at - now));

@@ -35,7 +35,7 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
     }
     if (!mine) return outcome;
     const std::shared_ptr<PodState> state = StateOf(pod);
-    if (!state) return outcome;        // finished before this agent came
+    if (!state) return outcome;        // nothing of it is here any more
     TakeEviction(*state, *pod);
     PodPass pass(ctx, env_, Tools(), state, pod);
     auto result = pass.Run();
@@ -181,6 +181,8 @@ class PodWorkers::Impl final : public std::enable_shared_from_this<Impl> {
       if (it != states_.end()) return it->second;
     }
     if (IsPodFinished(*pod) && !IsTerminating(*pod)) return nullptr;
+    // Ended and let go by this node already; only its finalizers keep the object.
+    if (IsTerminating(*pod) && Meta(*pod)["deletionGracePeriodSeconds"].Int(-1) == 0) return nullptr;
     auto state = std::make_shared<PodState>();
     state->uid = uid;
     state->key = KeyOf(*pod);
@@ -290,5 +292,6 @@ PodWorkers::~PodWorkers() = default;
 Result<> PodWorkers::Adopt() { return impl_->Adopt(); }
 void PodWorkers::OnRuntimeEvent(const container::Event& event) { impl_->OnRuntimeEvent(event); }
 std::optional<PodView> PodWorkers::View(const Key& pod) const { return impl_->View(pod); }
+std::vector<std::pair<Key, PodView>> PodWorkers::Views() const { return impl_->Views(); }
 
 }  // namespace skerry::kube::node

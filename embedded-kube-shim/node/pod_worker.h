@@ -32,7 +32,8 @@ struct WorkerEnvironment {
   PodNetwork& network;
   ElasticPool& pool;
   const Clock& clock;
-  std::string node_name, node_ip;
+  std::string node_name;
+  std::function<std::string()> node_ip;  // now; any thread
   std::string data_directory;            // "pods/" and "logs/" below it
   DnsOptions dns;
   TokenSource tokens;
@@ -64,6 +65,7 @@ class PodWorkers {
   Result<> Adopt();
   void OnRuntimeEvent(const container::Event& event);   // from the runtime's thread
   std::optional<PodView> View(const Key& pod) const;
+  std::vector<std::pair<Key, PodView>> Views() const;
 
  private:
   class Impl;

@@ -14,6 +14,8 @@ constexpr const char* kNames[] = {"Startup", "Liveness", "Readiness"};
 struct Probe {
   json::Value spec;                    // null: the container has none
   int successes = 0, failures = 0;
+  bool passed_once = false;
+  Clock::MonoTime counted_from{};      // runs before this one's period is over are extra
 };
 
 struct Tracked {
@@ -27,6 +29,13 @@ struct Tracked {
 };
 
 std::chrono::milliseconds Seconds(const json::Value& v, std::int64_t otherwise) { return std::chrono::seconds(v.Int(otherwise)); }
+
+// A program that has just been started rarely answers its first probe, and would stand unready for a whole period. Until a port answers for
+// the first time it is asked again after 50 ms, then whenever the container has become twice as old. Of these extra answers only good ones count.
+constexpr std::chrono::milliseconds kSoonest{50}, kEagerFor{10'000};
+bool IsEager(int kind, const Probe& p, std::chrono::milliseconds age) {
+  return kind != 1 && !p.passed_once && age < kEagerFor && p.spec["exec"].is_null() && p.spec["initialDelaySeconds"].Int(0) == 0;
+}
 
 }  // namespace
 
@@ -51,6 +60,7 @@ class Prober::Worker final : public Reconciler {
     const int kind = key.name[0] - '0';
     json::Value probe, container;
     std::string ip;
+    bool extra = false;
     {
       std::lock_guard lock(s_->mutex);
       const auto it = s_->tracked.find(key.ns);
@@ -64,15 +74,28 @@ class Prober::Worker final : public Reconciler {
       if (delay.count() > 0) return Outcome{delay};
       container = t.container.Clone();
       ip = t.pod_ip;
+      extra = s_->clock.Mono() < t.probes[kind].counted_from;
+      if (!extra) t.probes[kind].counted_from = s_->clock.Mono() + Seconds(probe["periodSeconds"], 10);
     }
     const Ctx limited(ctx.stop, std::chrono::steady_clock::now() + Seconds(probe["timeoutSeconds"], 1));
     const ProbeAnswer answer = s_->runner(limited, probe, container, key.ns, ip);
     if (ctx.stop.stop_requested()) return Outcome{};
-    Note(key.ns, kind, answer);
-    return Outcome{Seconds(probe["periodSeconds"], 10)};
+    if (answer.ok || !extra) Note(key.ns, kind, answer);
+    return Outcome{UntilNext(key.ns, kind)};
   }
 
  private:
+  std::chrono::milliseconds UntilNext(const std::string& id, int kind) const {
+    std::lock_guard lock(s_->mutex);
+    const auto it = s_->tracked.find(id);
+    if (it == s_->tracked.end()) return kSoonest;   // the next run finds it gone
+    const Tracked& t = it->second;
+    const Probe& p = t.probes[kind];
+    const auto regular = std::max(std::chrono::ceil<std::chrono::milliseconds>(p.counted_from - s_->clock.Mono()), std::chrono::milliseconds(1));
+    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(s_->clock.Now() - t.started_at);
+    return IsEager(kind, p, age) ? std::min(regular, std::max(age, kSoonest)) : regular;
+  }
+
   void Note(const std::string& id, int kind, const ProbeAnswer& answer) {
     Key pod_key;
     {
@@ -83,6 +106,8 @@ class Prober::Worker final : public Reconciler {
       Probe& p = t.probes[kind];
       const ProbeResults before = t.results;
       if (answer.ok) {
+        p.passed_once = true;
+        if (answer.warns) s_->events.Event(*t.pod, "Warning", "ProbeWarning", Cat(kNames[kind], " probe warning: ", answer.output), Cat("spec.containers{", t.container["name"].Str(), "}"));
         p.failures = 0;
         if (++p.successes >= p.spec["successThreshold"].Int(1)) Pass(t, kind);
       } else {
@@ -146,6 +171,7 @@ void Prober::Track(const ObjectPtr& pod, const json::Value& container, const std
     t.results.started = t.probes[0].spec.is_null();
     t.results.ready = t.results.started && t.probes[2].spec.is_null();
     if (adopted) t.results = *adopted;
+    for (Probe& p : t.probes) p.passed_once = adopted && adopted->started;
   }
   for (Key& k : keys) state_->manager.Enqueue(kController, std::move(k));
 }

@@ -17,6 +17,7 @@ enum class ProbeKind : std::uint8_t { kStartup, kLiveness, kReadiness };
 struct ProbeAnswer {
   bool ok = false;
   std::string output;                  // why it failed
+  bool warns = false;                  // it passed, and the output is worth an event
 };
 // Runs one probe against one container now; blocking, at most the timeout. The action is a Probe of the Pod API (exec, httpGet,
 // tcpSocket, grpc).

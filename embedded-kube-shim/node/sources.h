@@ -14,6 +14,8 @@ struct Sources {
   ObjectPtr node;              // for defaults of resource references
   std::string host_ip;
   std::string pod_ip;          // empty before the pod has one
+  const Lister* claims = nullptr;             // persistent volume claims and volumes; null: there are none
+  const Lister* persistent_volumes = nullptr;
 };
 
 }  // namespace skerry::kube::node

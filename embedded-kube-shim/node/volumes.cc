@@ -69,18 +69,29 @@ class PayloadBuilder {
     TRY(IssuedToken issued, tokens_(ctx_, pod_, source["audience"].Str(), source["expirationSeconds"].Int(kTokenSeconds)));
     if (!out_->renew_at || issued.renew_at < *out_->renew_at) out_->renew_at = issued.renew_at;
     Put(source["path"].Str(), std::move(issued.token), json::Value());
-    // Readable by the pod's user alone, unless a group was given the volume.
+    // Where one user or a group is known to read it, nobody else can; the group's bits come with the volume's group.
     volume::File& file = payload[std::string(source["path"].Str())];
-    const json::Value& security = pod_["spec"]["securityContext"];
-    if (security["fsGroup"].is_int()) return {};
-    if (security["runAsUser"].is_int()) {
-      file.uid = security["runAsUser"].Int();
-      file.mode = 0600;
-    }
+    file.uid = OneUser();
+    if (file.uid || pod_["spec"]["securityContext"]["fsGroup"].is_int()) file.mode = 0600;
     return {};
   }
 
  private:
+  // The user as whom all containers run, when that is said and the same for all.
+  std::optional<std::int64_t> OneUser() const {
+    const json::Value& spec = pod_["spec"];
+    std::optional<std::int64_t> user;
+    for (const char* list : {"initContainers", "containers", "ephemeralContainers"}) {
+      for (const json::Value& c : spec[list].Items()) {
+        const json::Value& own = c["securityContext"]["runAsUser"];
+        const json::Value& uid = own.is_int() ? own : spec["securityContext"]["runAsUser"];
+        if (!uid.is_int() || (user && *user != uid.Int())) return std::nullopt;
+        user = uid.Int();
+      }
+    }
+    return user;
+  }
+
   Result<> AddKey(std::string_view, std::string_view value, bool base64, std::string_view path, const json::Value& mode) {
     if (!base64) {
       Put(path, std::string(value), mode);
@@ -125,8 +136,41 @@ Result<std::string> SetUpImage(const Ctx& ctx, const json::Value& source, const 
   return path;
 }
 
+// What lies behind a claim, as if the pod had named it itself. Volumes of this machine: a path that is made when it is missing (hostPath)
+// or has to be there (local).
+Result<json::Value> BehindClaim(const json::Value& pod, const json::Value& volume, const Sources& sources) {
+  const bool own = volume["ephemeral"].is_object();
+  const std::string claim_name = own ? Cat(Name(pod), "-", volume["name"].Str()) : std::string(volume["persistentVolumeClaim"]["claimName"].Str());
+  const auto fail = [&](std::string_view why) { return Fail(Code::kUnavailable, Cat("error processing PVC ", Namespace(pod), "/", claim_name, ": ", why)); };
+  const ObjectPtr claim = sources.claims ? sources.claims->Get({std::string(Namespace(pod)), claim_name}) : nullptr;
+  if (!claim) return fail(Cat("failed to fetch PVC from API server: persistentvolumeclaims ", Quote(claim_name), " not found"));
+  if (own && !IsControlledBy(*claim, Uid(pod))) return fail("PVC was not created for the pod");
+  const std::string_view bound = (*claim)["spec"]["volumeName"].Str();
+  if (bound.empty() || (*claim)["status"]["phase"].Str() != "Bound") return fail("PVC is not bound");
+  const ObjectPtr persistent = sources.persistent_volumes ? sources.persistent_volumes->Get({"", std::string(bound)}) : nullptr;
+  if (!persistent) return fail(Cat("failed to fetch PV ", bound, " from API server"));
+  const json::Value& spec = (*persistent)["spec"];
+  if (spec["claimRef"]["uid"].Str() != Uid(*claim)) return fail(Cat("PV ", bound, " is bound to another claim"));
+  json::Value out;
+  out.Set("name") = volume["name"].Str();
+  if (spec["hostPath"].is_object()) {
+    out.Set("hostPath") = spec["hostPath"].Clone();
+    return out;
+  }
+  if (spec["local"].is_object()) {
+    out.Set("hostPath").Set("path") = spec["local"]["path"].Str();
+    out.Set("hostPath").Set("type") = "Directory";
+    return out;
+  }
+  return Fail(Code::kUnsupported, Cat("this node cannot mount persistent volume ", bound, ": it is neither a hostPath nor a local volume"));
+}
+
 Result<std::string> SetUp(const Ctx& ctx, const json::Value& pod, const json::Value& volume, const std::string& directory, const Sources& sources,
                           const TokenSource& tokens, container::Images& images, MountedVolumes* out) {
+  if (volume["persistentVolumeClaim"].is_object() || volume["ephemeral"].is_object()) {
+    TRY(const json::Value behind, BehindClaim(pod, volume, sources));
+    return SetUp(ctx, pod, behind, directory, sources, tokens, images, out);
+  }
   const std::string name(volume["name"].Str());
   volume::Request request;
   const auto target = [&](const char* plugin) { request.target_dir = Cat(directory, "/volumes/", plugin, "/", name); };

@@ -71,6 +71,12 @@ PodPtr FactsOf(ObjectPtr pod) {
   Amounts overhead = AmountsOf(spec["overhead"]);
   for (const auto& [name, n] : AmountsOf(spec["resources"]["requests"])) f->requests[name] = n;   // pod level wins
   Add(f->requests, overhead);
+  constexpr std::string_view kStorage = "ephemeral-storage";
+  for (const auto& [name, n] : f->requests) {
+    if (name == "cpu") f->cpu = n;
+    else if (name == "memory") f->memory = n;
+    else if (n > 0 && name != "pods") f->others.insert(name == kStorage ? f->others.begin() : f->others.end(), {name, n});
+  }
   f->scoring_cpu = scoring.contains("cpu") ? scoring.at("cpu") + overhead["cpu"] : 0;
   f->scoring_memory = scoring.contains("memory") ? scoring.at("memory") + overhead["memory"] : 0;
   for (const char* list : {"containers", "initContainers"}) {
@@ -93,8 +99,40 @@ PodPtr FactsOf(ObjectPtr pod) {
   return f;
 }
 
+bool SameBoundFacts(const PodFacts& known, const json::Value& pod) {
+  const json::Value& then = (*known.object)["metadata"];
+  const json::Value& now = pod["metadata"];
+  // The specification of a pod has a generation.
+  return then["generation"] == now["generation"] && !now["generation"].is_null() && then["labels"] == now["labels"] &&
+         then["deletionTimestamp"] == now["deletionTimestamp"] && (*known.object)["status"]["startTime"] == pod["status"]["startTime"];
+}
+
+PodPtr BoundFactsOf(const ObjectPtr& pod) {
+  const PodPtr whole = FactsOf(pod);
+  auto facts = std::make_shared<PodFacts>(*whole);
+  json::Value kept;
+  const auto keep = [&](std::initializer_list<const char*> where, const char* field) {
+    const json::Value* from = pod.get();
+    for (const char* step : where) from = &(*from)[step];
+    const json::Value* value = from->Find(field);
+    if (!value || value->is_null()) return;
+    json::Value* to = &kept;
+    for (const char* step : where) to = &to->Set(step);
+    to->Set(field) = value->Clone();
+  };
+  keep({}, "apiVersion");
+  keep({}, "kind");
+  for (const char* field : {"name", "namespace", "uid", "resourceVersion", "generation", "labels", "creationTimestamp", "deletionTimestamp"}) keep({"metadata"}, field);
+  for (const char* field : {"affinity", "priority", "nodeName"}) keep({"spec"}, field);
+  keep({"status"}, "startTime");
+  facts->object = std::make_shared<const json::Value>(std::move(kept));
+  return facts;
+}
+
 void NodeInfo::Add(PodPtr pod) {
   scheduling::Add(requested, pod->requests);
+  used_cpu += pod->cpu;
+  used_memory += pod->memory;
   scoring_cpu += pod->scoring_cpu;
   scoring_memory += pod->scoring_memory;
   pods.push_back(std::move(pod));
@@ -104,6 +142,8 @@ PodPtr NodeInfo::Remove(std::string_view uid) {
   const auto it = std::find_if(pods.begin(), pods.end(), [&](const PodPtr& p) { return p->uid == uid; });
   if (it == pods.end()) return nullptr;
   for (const auto& [resource, n] : (*it)->requests) requested[resource] -= n;
+  used_cpu -= (*it)->cpu;
+  used_memory -= (*it)->memory;
   scoring_cpu -= (*it)->scoring_cpu;
   scoring_memory -= (*it)->scoring_memory;
   PodPtr pod = std::move(*it);
@@ -115,21 +155,32 @@ const json::Value& NodeInfo::labels() const { return (*object)["metadata"]["labe
 
 void Cluster::SetNode(const ObjectPtr& node) {
   NodeInfo& n = nodes_[std::string((*node)["metadata"]["name"].Str())];
+  existing_ += !n.object;
+  nodes_with_images_ -= n.object && n.has_images;
   n.name = (*node)["metadata"]["name"].Str();
   n.object = node;
   n.allocatable = AmountsOf((*node)["status"]["allocatable"]);
+  n.cpu = AmountOf(n.allocatable, "cpu");
+  n.memory = AmountOf(n.allocatable, "memory");
+  n.most_pods = AmountOf(n.allocatable, "pods");
+  n.has_taints = (*node)["spec"]["taints"].size() > 0;
+  n.unschedulable = (*node)["spec"]["unschedulable"].Bool();
+  n.has_images = (*node)["status"]["images"].size() > 0;
+  nodes_with_images_ += n.has_images;
 }
 
 void Cluster::RemoveNode(std::string_view name) {
   const auto it = nodes_.find(name);
-  if (it == nodes_.end()) return;
+  if (it == nodes_.end() || !it->second.object) return;
+  --existing_;
+  nodes_with_images_ -= it->second.has_images;
   it->second.object = nullptr;
   if (it->second.pods.empty()) nodes_.erase(it);
 }
 
 void Cluster::SetPod(PodPtr pod, const std::string& node) {
   RemovePod(pod->uid);
-  where_[pod->uid] = node;
+  where_[pod->uid] = {node, pod};
   NodeInfo& n = nodes_[node];
   n.name = node;
   pods_with_affinity_ += pod->looks_at_pods;
@@ -139,7 +190,7 @@ void Cluster::SetPod(PodPtr pod, const std::string& node) {
 void Cluster::RemovePod(std::string_view uid) {
   const auto it = where_.find(uid);
   if (it == where_.end()) return;
-  const auto n = nodes_.find(it->second);
+  const auto n = nodes_.find(it->second.node);
   if (n != nodes_.end()) {
     if (const PodPtr pod = n->second.Remove(uid)) pods_with_affinity_ -= pod->looks_at_pods;
     if (n->second.pods.empty() && !n->second.object) nodes_.erase(n);
@@ -147,13 +198,14 @@ void Cluster::RemovePod(std::string_view uid) {
   where_.erase(it);
 }
 
+PodPtr Cluster::FindPod(std::string_view uid, std::string_view node) const {
+  const auto it = where_.find(uid);
+  return it != where_.end() && it->second.node == node ? it->second.pod : nullptr;
+}
+
 NodeInfo* Cluster::Find(std::string_view name) {
   const auto it = nodes_.find(name);
   return it == nodes_.end() ? nullptr : &it->second;
-}
-
-std::size_t Cluster::size() const {
-  return static_cast<std::size_t>(std::count_if(nodes_.begin(), nodes_.end(), [](const auto& n) { return n.second.object != nullptr; }));
 }
 
 }  // namespace skerry::kube::scheduling

@@ -31,7 +31,7 @@ Verdict NodeNames(const CycleState& s, const NodeInfo& node) {
 }
 
 Verdict NodeUnschedulable(const CycleState& s, const NodeInfo& node) {
-  if (!(*node.object)["spec"]["unschedulable"].Bool()) return {};
+  if (!node.unschedulable) return {};
   json::Value taint;
   taint.Set("key") = "node.kubernetes.io/unschedulable";
   taint.Set("effect") = "NoSchedule";
@@ -45,6 +45,7 @@ Verdict NodeName(const CycleState& s, const NodeInfo& node) {
 }
 
 Verdict TaintToleration(const CycleState& s, const NodeInfo& node) {
+  if (!node.has_taints) return {};
   for (const json::Value& taint : (*node.object)["spec"]["taints"].Items()) {
     const std::string_view effect = taint["effect"].Str();
     if (effect != "NoSchedule" && effect != "NoExecute") continue;
@@ -54,6 +55,8 @@ Verdict TaintToleration(const CycleState& s, const NodeInfo& node) {
 }
 
 Verdict NodeAffinity(const CycleState& s, const NodeInfo& node) {
+  const json::Value* added = s.profile && s.profile->added_affinity ? s.profile->added_affinity->Find("requiredDuringSchedulingIgnoredDuringExecution") : nullptr;
+  if (added && !MatchesNodeSelector(*added, *node.object)) return Say("node(s) didn't match scheduler-enforced node affinity", false);
   if (MatchesRequiredNodeAffinity((*s.pod->object)["spec"], *node.object)) return {};
   return Say("node(s) didn't match Pod's node affinity/selector", false);
 }
@@ -71,25 +74,16 @@ Verdict NodePorts(const CycleState& s, const NodeInfo& node) {
 
 Verdict NodeResourcesFit(const CycleState& s, const NodeInfo& node) {
   Verdict v;
-  const auto allocatable = [&](std::string_view name) {
-    const auto it = node.allocatable.find(name);
-    return it == node.allocatable.end() ? 0 : it->second;
-  };
-  if (static_cast<std::int64_t>(node.pods.size()) + 1 > allocatable("pods")) v.reasons.emplace_back("Too many pods");
-  const auto check = [&](const std::string& name, std::int64_t wanted) {
-    const std::int64_t have = allocatable(name);
-    const auto used = node.requested.find(name);
-    if (wanted <= have - (used == node.requested.end() ? 0 : used->second)) return;
-    v.reasons.push_back("Insufficient " + name);
+  const PodFacts& pod = *s.pod;
+  if (static_cast<std::int64_t>(node.pods.size()) + 1 > node.most_pods) v.reasons.emplace_back("Too many pods");
+  const auto check = [&](std::string_view name, std::int64_t wanted, std::int64_t have, std::int64_t used) {
+    if (wanted <= 0 || wanted <= have - used) return;
+    v.reasons.push_back(Cat("Insufficient ", name));
     if (wanted > have) v.resolvable = false;
   };
-  for (const char* first : {"cpu", "memory", "ephemeral-storage"}) {
-    const auto it = s.pod->requests.find(first);
-    if (it != s.pod->requests.end() && it->second > 0) check(first, it->second);
-  }
-  for (const auto& [name, wanted] : s.pod->requests) {
-    if (wanted > 0 && name != "cpu" && name != "memory" && name != "ephemeral-storage" && name != "pods") check(name, wanted);
-  }
+  check("cpu", pod.cpu, node.cpu, node.used_cpu);
+  check("memory", pod.memory, node.memory, node.used_memory);
+  for (const auto& [name, wanted] : pod.others) check(name, wanted, AmountOf(node.allocatable, name), AmountOf(node.requested, name));
   return v;
 }
 
@@ -161,7 +155,43 @@ json::Value WithLabelKeys(const json::Value& constraint, const json::Value& labe
   return out;
 }
 
+// Adds the labels and expressions of a selector.
+void Merge(const json::Value& selector, json::Value& into) {
+  for (const json::Member& m : selector["matchLabels"].Members()) into.Set("matchLabels").Set(m.key) = m.value.Clone();
+  for (const json::Value& e : selector["matchExpressions"].Items()) into.Set("matchExpressions").Append(e.Clone());
+}
+
+json::Value LabelsSelector(const json::Value& labels) {
+  json::Value selector;
+  selector.Set("matchLabels") = labels.Clone();
+  return selector;
+}
+
 }  // namespace
+
+std::shared_ptr<const json::Value> DefaultConstraints(const SchedulerProfile& profile, const json::Value& pod, const SpreadSources& sources) {
+  if (!profile.default_constraints || pod["spec"]["topologySpreadConstraints"].size() > 0) return nullptr;
+  const std::string_view ns = Namespace(pod);
+  json::Value selector;
+  for (const ObjectPtr& service : sources.services->List(ns)) {
+    const json::Value& labels = (*service)["spec"]["selector"];
+    if (labels.size() > 0 && MatchesSelector(LabelsSelector(labels), Meta(pod)["labels"])) Merge(LabelsSelector(labels), selector);
+  }
+  if (const json::Value* owner = ControllerRef(pod)) {
+    const std::string_view kind = (*owner)["kind"].Str();
+    const Lister* lister = kind == "ReplicaSet" ? sources.sets : kind == "StatefulSet" ? sources.stateful_sets : kind == "ReplicationController" ? sources.controllers : nullptr;
+    const ObjectPtr object = lister ? lister->Get({std::string(ns), std::string((*owner)["name"].Str())}) : nullptr;
+    if (object && lister == sources.controllers) {
+      Merge(LabelsSelector((*object)["spec"]["selector"]), selector);
+    } else if (object) {
+      Merge((*object)["spec"]["selector"], selector);
+    }
+  }
+  if (selector.is_null()) return nullptr;
+  json::Value out = profile.default_constraints->Clone();
+  for (json::Value& c : out.MutableItems()) c.Set("labelSelector") = selector.Clone();
+  return std::make_shared<const json::Value>(std::move(out));
+}
 
 bool MatchesTerm(const json::Value& term, const json::Value& owner, const json::Value& pod, const Lister& namespaces) {
   const std::string_view ns = Namespace(pod);
@@ -179,8 +209,11 @@ bool MatchesTerm(const json::Value& term, const json::Value& owner, const json::
   return MatchesSelector(selector, Meta(pod)["labels"]);
 }
 
-CycleState Prepare(const Cluster& cluster, PodPtr pod, const Lister& namespaces, const VolumeSources* sources) {
+CycleState Prepare(const Cluster& cluster, PodPtr pod, const Lister& namespaces, const VolumeSources* sources, const SchedulerProfile* profile,
+                   std::shared_ptr<const json::Value> default_constraints) {
   CycleState s;
+  s.profile = profile;
+  s.default_constraints = std::move(default_constraints);
   s.pod = std::move(pod);
   s.namespaces = &namespaces;
   s.sources = sources;
@@ -192,6 +225,8 @@ CycleState PrepareAgain(const Cluster& cluster, const CycleState& before) {
   s.pod = before.pod;
   s.namespaces = before.namespaces;
   s.sources = before.sources;
+  s.profile = before.profile;
+  s.default_constraints = before.default_constraints;
   if (s.sources && !s.pod->claims.empty()) s.volumes = PrepareVolumes(*s.pod, cluster, *s.sources);
   const json::Value& me = *s.pod->object;
   const json::Value& spec = me["spec"];
@@ -200,7 +235,7 @@ CycleState PrepareAgain(const Cluster& cluster, const CycleState& before) {
   };
   terms("podAffinity", s.affinity);
   terms("podAntiAffinity", s.anti_affinity);
-  for (const json::Value& c : spec["topologySpreadConstraints"].Items()) {
+  for (const json::Value& c : s.constraints().Items()) {
     if (c["whenUnsatisfiable"].Str() != "DoNotSchedule") continue;
     s.spread.push_back({std::make_shared<const json::Value>(WithLabelKeys(c, me["metadata"]["labels"])), {}, 0});
   }
@@ -255,14 +290,41 @@ CycleState PrepareAgain(const Cluster& cluster, const CycleState& before) {
   return s;
 }
 
+namespace {
+
+bool HasClaims(const CycleState& s) { return !s.pod->claims.empty(); }
+bool HasNodeRules(const CycleState& s) { return (s.profile && s.profile->added_affinity) || (*s.pod->object)["spec"]["nodeSelector"].size() > 0 || (*s.pod->object)["spec"]["affinity"]["nodeAffinity"].size() > 0; }
+bool HasNodeName(const CycleState& s) { return !(*s.pod->object)["spec"]["nodeName"].Str().empty(); }
+bool HasPorts(const CycleState& s) { return !s.pod->ports.empty(); }
+bool HasSpread(const CycleState& s) { return !s.spread.empty(); }
+bool HasPodRules(const CycleState& s) { return !s.affinity.empty() || !s.anti_affinity.empty() || !s.existing_anti.empty(); }
+
+}  // namespace
+
 std::span<const Filter> Filters() {
   static constexpr Filter kFilters[] = {
-      {"NodeAffinity", NodeNames},              {"NodeUnschedulable", NodeUnschedulable}, {"NodeName", NodeName},       {"TaintToleration", TaintToleration},
-      {"NodeAffinity", NodeAffinity},           {"NodePorts", NodePorts},     {"NodeResourcesFit", NodeResourcesFit},
-      {"VolumeRestrictions", VolumeRestrictions}, {"VolumeBinding", VolumeBinding}, {"VolumeZone", VolumeZone},
-      {"PodTopologySpread", TopologySpread},    {"InterPodAffinity", InterPodAffinity},
+      {"NodeAffinity", NodeNames, HasNodeRules},
+      {"NodeUnschedulable", NodeUnschedulable, nullptr},
+      {"NodeName", NodeName, HasNodeName},
+      {"TaintToleration", TaintToleration, nullptr},
+      {"NodeAffinity", NodeAffinity, HasNodeRules},
+      {"NodePorts", NodePorts, HasPorts},
+      {"NodeResourcesFit", NodeResourcesFit, nullptr},
+      {"VolumeRestrictions", VolumeRestrictions, HasClaims},
+      {"VolumeBinding", VolumeBinding, HasClaims},
+      {"VolumeZone", VolumeZone, HasClaims},
+      {"PodTopologySpread", TopologySpread, HasSpread},
+      {"InterPodAffinity", InterPodAffinity, HasPodRules},
   };
   return kFilters;
+}
+
+std::vector<const Filter*> FiltersFor(const CycleState& state, const SchedulerProfile& profile) {
+  std::vector<const Filter*> out;
+  for (const Filter& f : Filters()) {
+    if (!profile.filters_off.contains(f.name) && (!f.concerns || f.concerns(state))) out.push_back(&f);
+  }
+  return out;
 }
 
 }  // namespace skerry::kube::scheduling

@@ -1,6 +1,7 @@
 #include "embedded-kube-shim/scheduler/scheduler.h"
 
 #include <algorithm>
+#include <deque>
 #include <mutex>
 
 #include "core/base/random.h"
@@ -16,7 +17,9 @@ namespace {
 
 constexpr std::chrono::seconds kFirstBackoff{1}, kLastBackoff{10};
 constexpr std::chrono::minutes kVolumesTimeout{10};
-constexpr std::size_t kBatch = 64;
+constexpr std::size_t kBatch = 256;
+constexpr int kBinders = 2;              // one prepares bindings while those of the other are committed
+constexpr std::size_t kBoundTogether = 64;
 constexpr std::size_t kAllNodes = 100;   // clusters up to this size are looked at whole
 
 struct Waiting {
@@ -36,20 +39,59 @@ struct Change {
   Notification notification;
 };
 
-// Notifications only queue changes; everything else happens on the one reconcile at a time that the manager runs.
+// A pod that has been given its node and is being bound to it.
+struct Bound {
+  std::string uid;
+  Result<> result;
+};
+
+constexpr const char* kScheduler = "scheduler";
+constexpr const char* kBinder = "scheduler-binder";
+
+using Recorders = std::function<EventRecorder&(std::string_view profile)>;
+
+// Notifications only queue changes; everything else happens on the one reconcile at a time that the manager runs. Bindings are written by
+// others meanwhile: the pod counts on its node from the moment at which it was chosen.
 class Scheduler final : public Reconciler {
  public:
-  Scheduler(Manager& manager, Informers& informers, Client& client, EventRecorder& events, const Clock& clock, std::string profile, Random& random)
-      : manager_(manager), client_(client), events_(events), clock_(clock), random_(random), profile_(std::move(profile)), pods_(informers.Get("v1/pods")),
+  Scheduler(Manager& manager, Informers& informers, Client& client, const Recorders& events, const Clock& clock, const std::vector<SchedulerProfile>& profiles, Random& random)
+      : manager_(manager), client_(client), clock_(clock), random_(random), pods_(informers.Get("v1/pods")),
         namespaces_(informers.Get("v1/namespaces")), budgets_(informers.Get("policy/v1/poddisruptionbudgets")),
-        sources_{&informers.Get(kClaims), &informers.Get(kVolumes), &informers.Get(kStorageClasses)} {}
+        sources_{&informers.Get(kClaims), &informers.Get(kVolumes), &informers.Get(kStorageClasses)},
+        spread_{&informers.Get("v1/services"), &informers.Get("v1/replicationcontrollers"), &informers.Get("apps/v1/replicasets"), &informers.Get("apps/v1/statefulsets")} {
+    for (const SchedulerProfile& p : profiles) profiles_.emplace(p.name, Profile{p, events(p.name)});
+  }
 
   void Note(Change::What what, const Notification& n) {
     {
       std::lock_guard lock(mutex_);
       changes_.push_back({what, n});
     }
-    manager_.Enqueue(profile_, {"", "cycle"});
+    manager_.Enqueue(kScheduler, {"", "cycle"});
+  }
+
+  // Called by the binders, on any thread: writes what there is to be bound.
+  void WriteBindings(const Ctx& ctx) {
+    for (;;) {
+      std::vector<std::string> uids;
+      std::vector<json::Value> bindings;
+      {
+        std::lock_guard lock(mutex_);
+        for (; !to_bind_.empty() && uids.size() < kBoundTogether; to_bind_.pop_front()) {
+          uids.push_back(std::move(to_bind_.front().first));
+          bindings.push_back(std::move(to_bind_.front().second));
+        }
+      }
+      if (uids.empty()) return;
+      std::vector<Result<ObjectPtr>> written = client_.CreateAll(ctx, "v1/pods", std::move(bindings), "binding");
+      {
+        std::lock_guard lock(mutex_);
+        for (std::size_t i = 0; i < uids.size(); ++i) {
+          bound_.push_back({std::move(uids[i]), written[i] ? Result<>() : std::unexpected(std::move(written[i]).error())});
+        }
+      }
+      manager_.Enqueue(kScheduler, {"", "cycle"});
+    }
   }
 
   Result<Outcome> Reconcile(const Ctx& ctx, const Key&) override {
@@ -76,11 +118,14 @@ class Scheduler final : public Reconciler {
  private:
   void Drain() {
     std::vector<Change> changes;
+    std::vector<Bound> bound;
     {
       std::lock_guard lock(mutex_);
       changes.swap(changes_);
+      bound.swap(bound_);
     }
     bool helps = false;
+    for (Bound& b : bound) OnBound(b);
     for (const Change& c : changes) {
       switch (c.what) {
         case Change::What::kPod: helps |= OnPod(c.notification); break;
@@ -100,15 +145,18 @@ class Scheduler final : public Reconciler {
     if (n.type == Notification::Type::kDeleted || IsPodFinished(pod)) {
       cluster_.RemovePod(uid);
       nominated_.erase(uid);
+      binding_.erase(uid);
       return waiting_.erase(uid) == 0 || !node.empty();
     }
     if (!node.empty()) {
       waiting_.erase(uid);
       nominated_.erase(uid);
-      cluster_.SetPod(FactsOf(n.object), node);
+      if (const PodPtr known = cluster_.FindPod(uid, node); known && SameBoundFacts(*known, pod) && !(*known->object)["spec"].Find("containers")) return false;
+      cluster_.SetPod(BoundFactsOf(n.object), node);
       return true;                   // a new pod may satisfy an affinity
     }
-    if (pod["spec"]["schedulerName"].Str("default-scheduler") != profile_ || pod["spec"]["schedulingGates"].size() > 0 || IsTerminating(pod)) {
+    if (binding_.contains(uid)) return false;
+    if (!profiles_.contains(pod["spec"]["schedulerName"].Str("default-scheduler")) || pod["spec"]["schedulingGates"].size() > 0 || IsTerminating(pod)) {
       waiting_.erase(uid);
       return false;
     }
@@ -168,48 +216,50 @@ class Scheduler final : public Reconciler {
     return out;
   }
 
-  Verdict Check(const CycleState& state, const NodeInfo& node) const {
+  Verdict Check(const CycleState& state, const std::vector<const Filter*>& filters, const NodeInfo& node) const {
     bool any = false;
     if (!nominated_.empty()) {
       const NodeInfo full = WithNominated(node, *state.pod, &any);
       if (any) {
-        for (const Filter& f : Filters()) {
-          if (Verdict v = f.check(state, full); !v.fits()) return v;
+        for (const Filter* f : filters) {
+          if (Verdict v = f->check(state, full); !v.fits()) return v;
         }
       }
     }
-    for (const Filter& f : Filters()) {
-      if (Verdict v = f.check(state, node); !v.fits()) return v;
+    for (const Filter* f : filters) {
+      if (Verdict v = f->check(state, node); !v.fits()) return v;
     }
     return {};
   }
 
-  static std::size_t EnoughNodes(std::size_t count) {
-    if (count <= kAllNodes) return count;
-    const std::size_t percent = count < 5625 ? 50 - count / 125 : 5;
+  static std::size_t EnoughNodes(std::size_t count, int wanted) {
+    if (count <= kAllNodes || wanted >= 100) return count;
+    const std::size_t percent = wanted > 0 ? static_cast<std::size_t>(wanted) : count < 5625 ? 50 - count / 125 : 5;
     return std::max(kAllNodes, count * percent / 100);
   }
 
   void ScheduleOne(const Ctx& ctx, const std::string& uid) {
     Waiting& w = waiting_.at(uid);
     const PodPtr pod = w.pod;
-    if (!w.volumes_on.empty() && !ChooseAgain(ctx, w)) return;
+    if (!w.volumes_on.empty() && !ChooseAgain(w)) return;
     ++w.attempts;
-    const CycleState state = Prepare(cluster_, pod, namespaces_, &sources_);
+    const Profile& profile = ProfileOf(*pod);
+    const CycleState state = Prepare(cluster_, pod, namespaces_, &sources_, &profile.rules, DefaultConstraints(profile.rules, *pod->object, spread_));
     if (!state.volumes.rejection.empty() && cluster_.size() > 0) return Reject(ctx, w, state.volumes.rejection);
+    const std::vector<const Filter*> filters = FiltersFor(state, profile.rules);
     std::vector<const NodeInfo*> fitting;
     std::map<std::string, std::int64_t> reasons;
     std::vector<std::string> resolvable;
     // Of a large cluster a share is enough; the next pod begins where this one ended.
     const auto& nodes = cluster_.nodes();
-    const std::size_t enough = EnoughNodes(cluster_.size());
+    const std::size_t enough = EnoughNodes(cluster_.size(), profile.rules.percentage_of_nodes);
     auto at = nodes.upper_bound(last_node_);
     for (std::size_t i = 0; i < nodes.size() && fitting.size() < enough; ++i, ++at) {
       if (at == nodes.end()) at = nodes.begin();
       const auto& [name, node] = *at;
       if (!node.object) continue;
       last_node_ = name;
-      const Verdict v = Check(state, node);
+      const Verdict v = Check(state, filters, node);
       if (v.fits()) {
         fitting.push_back(&node);
         continue;
@@ -218,8 +268,8 @@ class Scheduler final : public Reconciler {
       if (v.resolvable) resolvable.push_back(name);
     }
     if (fitting.empty()) return NoNode(ctx, w, state, reasons, resolvable);
-    const std::string node = Pick(state, fitting);
-    if (state.volumes.unbound.empty()) return Bind(ctx, w, node);
+    const std::string node = Pick(state, fitting, profile.rules);
+    if (state.volumes.unbound.empty()) return Bind(w, node);
     BindVolumes(ctx, w, state, node);
   }
 
@@ -250,11 +300,11 @@ class Scheduler final : public Reconciler {
     w.volumes_on = node;
     w.volumes_until = clock_.Mono() + kVolumesTimeout;
     w.active = false;                // a change of its claims wakes it
-    if (ChooseAgain(ctx, w)) w.active = true;
+    if (ChooseAgain(w)) w.active = true;
   }
 
   // Goes on with binding the pod when its volumes are ready. True: the choice has failed and the pod needs another node.
-  bool ChooseAgain(const Ctx& ctx, Waiting& w) {
+  bool ChooseAgain(Waiting& w) {
     const std::string node = w.volumes_on;
     bool ready = true, failed = !cluster_.Find(node) || !cluster_.Find(node)->object || w.volumes_until <= clock_.Mono();
     for (const std::string& name : w.pod->claims) {
@@ -274,7 +324,7 @@ class Scheduler final : public Reconciler {
     w.active = false;
     if (!ready) return false;
     w.volumes_on.clear();
-    Bind(ctx, w, node);
+    Bind(w, node);
     return false;
   }
 
@@ -288,18 +338,18 @@ class Scheduler final : public Reconciler {
     const std::string message = Cat("0/", cluster_.size(), " nodes are available: ", why, ". not found");
     w.active = false;
     BackOff(w);
-    events_.Event(*w.pod->object, "Warning", "FailedScheduling", message);
+    EventsOf(*w.pod).Event(*w.pod->object, "Warning", "FailedScheduling", message);
     WriteCondition(ctx, w, message, "");
   }
 
-  std::string Pick(const CycleState& state, const std::vector<const NodeInfo*>& nodes) {
+  std::string Pick(const CycleState& state, const std::vector<const NodeInfo*>& nodes, const SchedulerProfile& profile) {
     if (nodes.size() == 1) return nodes[0]->name;
     // A node that was cleared for this pod is taken when it fits.
     const std::string_view nominated = (*state.pod->object)["status"]["nominatedNodeName"].Str();
     for (const NodeInfo* n : nodes) {
       if (n->name == nominated) return n->name;
     }
-    const std::vector<std::int64_t> scores = Scores(cluster_, state, nodes);
+    const std::vector<std::int64_t> scores = Scores(cluster_, state, nodes, profile);
     const std::int64_t most = *std::max_element(scores.begin(), scores.end());
     std::vector<const NodeInfo*> best;
     for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -308,7 +358,8 @@ class Scheduler final : public Reconciler {
     return best[random_.Below(best.size())]->name;
   }
 
-  void Bind(const Ctx& ctx, Waiting& w, const std::string& node) {
+  // From here on the next pod sees it on the node. Ends `w`.
+  void Bind(Waiting& w, const std::string& node) {
     const PodPtr pod = w.pod;
     json::Value binding;
     binding.Set("apiVersion") = "v1";
@@ -321,21 +372,34 @@ class Scheduler final : public Reconciler {
     target.Set("apiVersion") = "v1";
     target.Set("kind") = "Node";
     target.Set("name") = node;
-    cluster_.SetPod(pod, node);       // assumed: the next pod sees it at once
-    auto r = client_.Create(ctx, "v1/pods", std::move(binding), "binding");
-    if (r) {
-      waiting_.erase(pod->uid);
+    cluster_.SetPod(pod, node);
+    binding_.insert_or_assign(pod->uid, std::pair(std::move(w), node));
+    waiting_.erase(pod->uid);
+    {
+      std::lock_guard lock(mutex_);
+      to_bind_.emplace_back(pod->uid, std::move(binding));
+    }
+    manager_.Enqueue(kBinder, {"", std::to_string(turn_++ % kBinders)});
+  }
+
+  void OnBound(const Bound& b) {
+    const auto it = binding_.find(b.uid);
+    if (it == binding_.end()) return;                    // deleted meanwhile
+    auto [w, node] = std::move(it->second);
+    binding_.erase(it);
+    const PodPtr pod = w.pod;
+    if (b.result) {
       nominated_.erase(pod->uid);
-      events_.Event(*pod->object, "Normal", "Scheduled", Cat("Successfully assigned ", pod->key.ns, "/", pod->key.name, " to ", node));
+      EventsOf(*pod).Event(*pod->object, "Normal", "Scheduled", Cat("Successfully assigned ", pod->key.ns, "/", pod->key.name, " to ", node));
       return;
     }
+    // Bound after all, and its notification was here first: then the cluster has what the API says.
+    if (const ObjectPtr now = pods_.Get(pod->key); now && Uid(*now) == pod->uid && !(*now)["spec"]["nodeName"].Str().empty()) return;
     cluster_.RemovePod(pod->uid);
-    if (r.error().code() == Code::kNotFound || r.error().code() == Code::kConflict) {
-      waiting_.erase(pod->uid);       // gone or bound by somebody else: a notification tells
-      return;
-    }
-    log::Warn("binding failed", {{"pod", pod->key.ns + "/" + pod->key.name}, {"node", node}, {"error", r.error()}});
+    if (b.result.error().code() == Code::kNotFound || b.result.error().code() == Code::kConflict) return;   // gone or bound by somebody else: a notification tells
+    log::Warn("binding failed", {{"pod", pod->key.ns + "/" + pod->key.name}, {"node", node}, {"error", b.result.error()}});
     BackOff(w);
+    waiting_.insert_or_assign(pod->uid, std::move(w));
   }
 
   void BackOff(Waiting& w) {
@@ -355,10 +419,10 @@ class Scheduler final : public Reconciler {
     const std::size_t nodes = cluster_.size();
     std::string message = nodes == 0 ? "no nodes available to schedule pods" : Told(nodes, reasons);
     std::string nominated((*w.pod->object)["status"]["nominatedNodeName"].Str());
-    if (nodes > 0) Preempt(ctx, w, state, resolvable, &message, &nominated);
+    if (nodes > 0 && ProfileOf(*w.pod).rules.preemption) Preempt(ctx, w, state, resolvable, &message, &nominated);
     w.active = false;
     BackOff(w);
-    events_.Event(*w.pod->object, "Warning", "FailedScheduling", message);
+    EventsOf(*w.pod).Event(*w.pod->object, "Warning", "FailedScheduling", message);
     WriteCondition(ctx, w, message, nominated);
   }
 
@@ -398,7 +462,7 @@ class Scheduler final : public Reconciler {
     condition.Set("status") = "True";
     condition.Set("observedGeneration") = Meta(*victim.object)["generation"].Int();
     condition.Set("reason") = "PreemptionByScheduler";
-    condition.Set("message") = profile_ + ": preempting to accommodate a higher priority pod";
+    condition.Set("message") = std::string((*winner.object)["spec"]["schedulerName"].Str("default-scheduler")) + ": preempting to accommodate a higher priority pod";
     condition.Set("lastTransitionTime") = FormatTime(clock_.Now());
     patch.Set("status").Set("conditions").Append(std::move(condition));
     static_cast<void>(client_.Patch(ctx, "v1/pods", victim.key, PatchType::kStrategic, std::move(patch), "status"));
@@ -408,7 +472,7 @@ class Scheduler final : public Reconciler {
       log::Warn("preemption could not delete a pod", {{"pod", victim.key.ns + "/" + victim.key.name}, {"error", r.error()}});
       return;
     }
-    events_.Event(*victim.object, "Normal", "Preempted", Cat("Preempted by pod ", winner.uid, " on node ", node));
+    EventsOf(winner).Event(*victim.object, "Normal", "Preempted", Cat("Preempted by pod ", winner.uid, " on node ", node));
   }
 
   void WriteCondition(const Ctx& ctx, const Waiting& w, const std::string& message, const std::string& nominated) {
@@ -438,24 +502,48 @@ class Scheduler final : public Reconciler {
     }
   }
 
+  struct Profile {
+    SchedulerProfile rules;
+    EventRecorder& events;
+  };
+  // Of a pod that waits: others have no profile here.
+  const Profile& ProfileOf(const PodFacts& pod) const { return profiles_.find((*pod.object)["spec"]["schedulerName"].Str("default-scheduler"))->second; }
+  EventRecorder& EventsOf(const PodFacts& pod) const { return ProfileOf(pod).events; }
+
   Manager& manager_;
   Client& client_;
-  EventRecorder& events_;
   const Clock& clock_;
   Random& random_;
-  const std::string profile_;
+  std::map<std::string, Profile, std::less<>> profiles_;
   const Lister& pods_;
   const Lister& namespaces_;
   const Lister& budgets_;
   const VolumeSources sources_;
+  const SpreadSources spread_;
 
   std::mutex mutex_;
-  std::vector<Change> changes_;                                        // guarded by mutex_
+  std::vector<Change> changes_;                                        // these guarded by mutex_
+  std::vector<Bound> bound_;
+  std::deque<std::pair<std::string, json::Value>> to_bind_;            // uid, binding; in the order of the choices
 
+  unsigned turn_ = 0;                                                  // whose turn it is to bind
   std::string last_node_;
   Cluster cluster_;                                                    // the rest: the reconcile's own
   std::map<std::string, Waiting> waiting_;                             // by uid
+  std::map<std::string, std::pair<Waiting, std::string>> binding_;     // by uid: those being bound, and where
   std::map<std::string, std::pair<PodPtr, std::string>> nominated_;    // uid -> pod, node
+};
+
+class Binder final : public Reconciler {
+ public:
+  explicit Binder(Scheduler& scheduler) : scheduler_(scheduler) {}
+  Result<Outcome> Reconcile(const Ctx& ctx, const Key&) override {
+    scheduler_.WriteBindings(ctx);
+    return Outcome{};
+  }
+
+ private:
+  Scheduler& scheduler_;
 };
 
 struct Handle {
@@ -465,14 +553,20 @@ struct Handle {
 }  // namespace
 }  // namespace scheduling
 
-std::shared_ptr<void> AddScheduler(Manager& manager, Informers& informers, Client& client, EventRecorder& events, const Clock& clock, std::string profile, Random& random) {
+std::shared_ptr<void> AddScheduler(Manager& manager, Informers& informers, Client& client, const std::function<EventRecorder&(std::string_view profile)>& events, const Clock& clock,
+                                   const std::vector<SchedulerProfile>& profiles, Random& random) {
   using scheduling::Change;
-  auto scheduler = std::make_unique<scheduling::Scheduler>(manager, informers, client, events, clock, profile, random);
+  auto scheduler = std::make_unique<scheduling::Scheduler>(manager, informers, client, events, clock, profiles, random);
   scheduling::Scheduler* s = scheduler.get();                          // owned by the manager, which outlives the subscriptions
   ControllerSpec spec;
-  spec.name = std::move(profile);
+  spec.name = scheduling::kScheduler;
   spec.reconciler = std::move(scheduler);
   manager.Add(std::move(spec));
+  ControllerSpec binder;
+  binder.name = scheduling::kBinder;
+  binder.workers = scheduling::kBinders;
+  binder.reconciler = std::make_unique<scheduling::Binder>(*s);
+  manager.Add(std::move(binder));
   auto handle = std::make_shared<scheduling::Handle>();
   const auto subscribe = [&](const char* resource, Change::What what) {
     handle->subscriptions.push_back(informers.Subscribe(resource, [s, what](const Notification& n) { s->Note(what, n); }));

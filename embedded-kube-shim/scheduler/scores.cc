@@ -10,37 +10,56 @@ namespace {
 using Row = std::vector<std::int64_t>;
 constexpr std::int64_t kBest = 100;
 
-std::int64_t AmountOf(const Amounts& a, std::string_view name) {
-  const auto it = a.find(name);
-  return it == a.end() ? 0 : it->second;
-}
-
-// The emptier, the better.
-std::int64_t LeastAllocated(const CycleState& s, const NodeInfo& n) {
-  const auto part = [](std::int64_t used, std::int64_t have) { return have <= 0 || used > have ? std::int64_t{0} : (have - used) * kBest / have; };
-  return (part(n.scoring_cpu + s.pod->scoring_cpu, AmountOf(n.allocatable, "cpu")) +
-          part(n.scoring_memory + s.pod->scoring_memory, AmountOf(n.allocatable, "memory"))) / 2;
+// The emptier (or, to pack nodes, the fuller), the better.
+std::int64_t Allocated(const CycleState& s, const NodeInfo& n, const SchedulerProfile& profile) {
+  const bool least = profile.packing == SchedulerProfile::Packing::kLeastAllocated;
+  const auto part = [&](std::int64_t used, std::int64_t have) {
+    if (have <= 0 || used > have) return std::int64_t{0};
+    return (least ? have - used : used) * kBest / have;
+  };
+  std::int64_t sum = 0, weights = 0;
+  for (const auto& [name, weight] : profile.packed) {
+    std::int64_t have = 0, used = 0;
+    if (name == "cpu") {
+      have = n.cpu;
+      used = n.scoring_cpu + s.pod->scoring_cpu;
+    } else if (name == "memory") {
+      have = n.memory;
+      used = n.scoring_memory + s.pod->scoring_memory;
+    } else {
+      have = AmountOf(n.allocatable, name);
+      used = AmountOf(n.requested, name) + AmountOf(s.pod->requests, name);
+      if (have == 0) continue;         // the node has none of it
+    }
+    sum += part(used, have) * weight;
+    weights += weight;
+  }
+  return weights == 0 ? 0 : sum / weights;
 }
 
 // The more evenly processor and memory are used, the better.
 std::int64_t Balanced(const CycleState& s, const NodeInfo& n) {
-  const auto part = [&](std::string_view name) {
-    const double have = static_cast<double>(AmountOf(n.allocatable, name));
-    return have <= 0 ? 1.0 : std::min(1.0, static_cast<double>(AmountOf(n.requested, name) + AmountOf(s.pod->requests, name)) / have);
-  };
-  return static_cast<std::int64_t>((1.0 - std::fabs(part("cpu") - part("memory")) / 2) * static_cast<double>(kBest));
+  const auto part = [](std::int64_t used, std::int64_t have) { return have <= 0 ? 1.0 : std::min(1.0, static_cast<double>(used) / static_cast<double>(have)); };
+  const double cpu = part(n.used_cpu + s.pod->cpu, n.cpu), memory = part(n.used_memory + s.pod->memory, n.memory);
+  return static_cast<std::int64_t>((1.0 - std::fabs(cpu - memory) / 2) * static_cast<double>(kBest));
 }
 
 std::int64_t PreferredNodes(const CycleState& s, const NodeInfo& n) {
+  constexpr std::string_view kPreferred = "preferredDuringSchedulingIgnoredDuringExecution";
   std::int64_t sum = 0;
-  for (const json::Value& p : (*s.pod->object)["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].Items()) {
-    if (p["weight"].Int() != 0 && MatchesNodeTerm(p["preference"], *n.object)) sum += p["weight"].Int();
-  }
+  const auto add = [&](const json::Value& affinity) {
+    for (const json::Value& p : affinity[kPreferred].Items()) {
+      if (p["weight"].Int() != 0 && MatchesNodeTerm(p["preference"], *n.object)) sum += p["weight"].Int();
+    }
+  };
+  add((*s.pod->object)["spec"]["affinity"]["nodeAffinity"]);
+  if (s.profile && s.profile->added_affinity) add(*s.profile->added_affinity);
   return sum;
 }
 
 std::int64_t UntoleratedPreferences(const CycleState& s, const NodeInfo& n) {
   std::int64_t count = 0;
+  if (!n.has_taints) return 0;
   for (const json::Value& taint : (*n.object)["spec"]["taints"].Items()) {
     if (taint["effect"].Str() == "PreferNoSchedule" && !Tolerates((*s.pod->object)["spec"]["tolerations"], taint)) ++count;
   }
@@ -77,7 +96,7 @@ std::int64_t ImageLocality(const Cluster& cluster, const CycleState& s, const No
 }
 
 // Preferred (anti-)affinity of the pod to others and of others to it, and others' required affinity.
-Row InterPod(const Cluster& cluster, const CycleState& s, const std::vector<const NodeInfo*>& nodes) {
+Row InterPod(const Cluster& cluster, const CycleState& s, const std::vector<const NodeInfo*>& nodes, std::int64_t hard_weight) {
   const json::Value& me = *s.pod->object;
   std::map<std::pair<std::string, std::string>, std::int64_t> weights;   // (topology key, value)
   const auto add = [&](const NodeInfo& node, const json::Value& term, std::int64_t weight) {
@@ -100,7 +119,7 @@ Row InterPod(const Cluster& cluster, const CycleState& s, const std::vector<cons
         }
       }
       for (const json::Value& t : other["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].Items()) {
-        if (MatchesTerm(t, other, me, *s.namespaces)) add(node, t, 1);
+        if (MatchesTerm(t, other, me, *s.namespaces)) add(node, t, hard_weight);
       }
     }
   }
@@ -124,7 +143,8 @@ Row SoftSpread(const Cluster& cluster, const CycleState& s, const std::vector<co
   std::vector<bool> ignored(nodes.size(), false);
   bool any = false;
   std::vector<double> cost(nodes.size(), 0);
-  for (const json::Value& c : me["spec"]["topologySpreadConstraints"].Items()) {
+  const bool need_labels = !s.default_constraints || !s.profile || s.profile->constraints_need_labels;
+  for (const json::Value& c : s.constraints().Items()) {
     if (c["whenUnsatisfiable"].Str() != "ScheduleAnyway") continue;
     any = true;
     std::map<std::string, std::int64_t, std::less<>> matches;
@@ -138,7 +158,7 @@ Row SoftSpread(const Cluster& cluster, const CycleState& s, const std::vector<co
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       const json::Value* v = nodes[i]->labels().Find(c["topologyKey"].Str());
       if (!v) {
-        ignored[i] = true;
+        ignored[i] = ignored[i] || need_labels;
       } else {
         cost[i] += static_cast<double>(matches[std::string(v->Str())]) * weight + static_cast<double>(c["maxSkew"].Int(1) - 1);
       }
@@ -167,27 +187,38 @@ void Normalize(Row& row, bool reverse) {
 
 }  // namespace
 
-std::vector<std::int64_t> Scores(const Cluster& cluster, const CycleState& s, const std::vector<const NodeInfo*>& nodes) {
+std::vector<std::int64_t> Scores(const Cluster& cluster, const CycleState& s, const std::vector<const NodeInfo*>& nodes, const SchedulerProfile& profile) {
   Row total(nodes.size(), 0);
-  const auto add = [&](const Row& row, std::int64_t weight) {
-    for (std::size_t i = 0; i < row.size(); ++i) total[i] += row[i] * weight;
+  const auto weight = [&](std::string_view plugin) {
+    const auto it = profile.weights.find(plugin);
+    return it == profile.weights.end() ? 0 : it->second;
+  };
+  const auto add = [&](const Row& row, std::int64_t times) {
+    for (std::size_t i = 0; i < row.size(); ++i) total[i] += row[i] * times;
   };
   const auto each = [&](auto f) {
     Row row;
+    row.reserve(nodes.size());
     for (const NodeInfo* n : nodes) row.push_back(f(*n));
     return row;
   };
-  Row taints = each([&](const NodeInfo& n) { return UntoleratedPreferences(s, n); });
-  Normalize(taints, true);
-  add(taints, 3);
-  Row affinity = each([&](const NodeInfo& n) { return PreferredNodes(s, n); });
-  Normalize(affinity, false);
-  add(affinity, 2);
-  add(SoftSpread(cluster, s, nodes), 2);
-  add(InterPod(cluster, s, nodes), 2);
-  add(each([&](const NodeInfo& n) { return LeastAllocated(s, n); }), 1);
-  add(each([&](const NodeInfo& n) { return Balanced(s, n); }), 1);
-  add(each([&](const NodeInfo& n) { return ImageLocality(cluster, s, n); }), 1);
+  // What is the same for every node decides nothing.
+  const json::Value& spec = (*s.pod->object)["spec"];
+  if (const std::int64_t w = weight("TaintToleration"); w > 0 && std::any_of(nodes.begin(), nodes.end(), [](const NodeInfo* n) { return n->has_taints; })) {
+    Row taints = each([&](const NodeInfo& n) { return UntoleratedPreferences(s, n); });
+    Normalize(taints, true);
+    add(taints, w);
+  }
+  if (const std::int64_t w = weight("NodeAffinity"); w > 0 && (spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].size() > 0 || (s.profile && s.profile->added_affinity))) {
+    Row affinity = each([&](const NodeInfo& n) { return PreferredNodes(s, n); });
+    Normalize(affinity, false);
+    add(affinity, w);
+  }
+  if (const std::int64_t w = weight("PodTopologySpread"); w > 0 && s.constraints().size() > 0) add(SoftSpread(cluster, s, nodes), w);
+  if (const std::int64_t w = weight("InterPodAffinity"); w > 0 && (s.pod->looks_at_pods || cluster.pods_with_affinity() > 0)) add(InterPod(cluster, s, nodes, profile.hard_affinity_weight), w);
+  if (const std::int64_t w = weight("NodeResourcesFit"); w > 0) add(each([&](const NodeInfo& n) { return Allocated(s, n, profile); }), w);
+  if (const std::int64_t w = weight("NodeResourcesBalancedAllocation"); w > 0) add(each([&](const NodeInfo& n) { return Balanced(s, n); }), w);
+  if (const std::int64_t w = weight("ImageLocality"); w > 0 && cluster.nodes_with_images() > 0) add(each([&](const NodeInfo& n) { return ImageLocality(cluster, s, n); }), w);
   return total;
 }
 

@@ -20,6 +20,7 @@ http::Response Plain(int status, std::string text) {
   http::Response response;
   response.status = status;
   response.headers.push_back({"Content-Type", "text/plain; charset=utf-8"});
+  response.headers.push_back({"Cache-Control", "no-cache, private"});
   response.headers.push_back({"X-Content-Type-Options", "nosniff"});
   response.body = Bytes(std::move(text));
   return response;
@@ -166,9 +167,10 @@ Result<> ResolveTarget(const Registry& registry, RestRequest& request) {
   if (def->custom) return ResolveCustom(request);
   if (!info.subresource.empty()) {
     request.subresource = def->FindSubresource(info.subresource);
-    if (!request.subresource) return std::unexpected(ResourceNotFoundError());
+    if (!request.subresource || info.legacy_watch) return std::unexpected(ResourceNotFoundError());
     const auto& verbs = request.subresource->verbs;
-    if (std::find(verbs.begin(), verbs.end(), info.verb) == verbs.end()) return std::unexpected(MethodNotAllowedError());
+    const bool relayed = proxies && request.http->method == "OPTIONS";   // has no verb, and the backend answers it
+    if (!relayed && std::find(verbs.begin(), verbs.end(), info.verb) == verbs.end()) return std::unexpected(MethodNotAllowedError());
     return CheckName(info.name);
   }
   const bool item_path = by_name && !info.legacy_watch;
@@ -206,12 +208,15 @@ Result<User> ApiHandler::Identify(const Ctx& ctx, const http::Request& request, 
   TRY(auto user, authenticator_.Authenticate(ctx, request));
   if (!user) return Fail(Code::kUnauthenticated, "Unauthorized");
   if (original) *original = *user;
+  const auto impersonates = [](const http::Header& header) { return !header.name.empty() && (header.name[0] | 0x20) == 'i'; };   // so do few other names begin
+  if (std::none_of(request.headers.begin(), request.headers.end(), impersonates)) return std::move(*user);
   return impersonation_.Apply(std::move(*user), request, AttributesOf(info, User(), request));
 }
 
 http::BodyPolicy ApiHandler::PolicyFor(const http::Request& head) const {
   http::BodyPolicy policy;
-  if (IsProxyRequest(head)) policy = {http::BodyPolicy::Mode::kReader, std::int64_t{1} << 40};
+  const bool others = door_.aggregator && door_.aggregator->Any();
+  if (IsProxyRequest(head) || (others && OtherServer(ParseRequestInfo(head)))) policy = {http::BodyPolicy::Mode::kReader, std::int64_t{1} << 40};
   return policy;
 }
 
@@ -222,6 +227,7 @@ http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
   const auto& verb = rest.info.verb;
   if (!rest.info.resource_request || (verb != "get" && verb != "list" && verb != "watch") || !rest.info.subresource.empty() || request.HasQuery("timeout")) return http::NeedsWorker{};
   auto& registry = rest_.engine().resources();
+  if (OtherServer(rest.info)) return http::NeedsWorker{};
   if (!ResolveTarget(registry, rest) || rest.target.def->virtual_resource || !DeprecationOf(rest.target).empty()) return http::NeedsWorker{};
   auto user = Identify(ctx, request, rest.info);
   if (!user) return http::NeedsWorker{};
@@ -232,6 +238,33 @@ http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
   if (!reply) return http::NeedsWorker{};
   Finish(*reply, NewUuid(), door_.flow ? door_.flow->Classify(attributes) : FlowControl::Class());
   return std::move(*reply);
+}
+
+namespace {
+
+bool IsSmall(const Engine& engine, const ResourceDef& def, const RequestInfo& info) {
+  constexpr std::size_t kMostStored = 16 << 10;
+  const auto item = engine.caches().For(def).Get(info.ns.empty() ? std::string(info.name) : Cat(info.ns, "/", info.name));
+  return item && item->size() <= kMostStored;
+}
+
+}  // namespace
+
+bool ApiHandler::RunsOnShard(net::Shard& shard, const http::Request& request) const {
+  constexpr std::size_t kMostBody = 4 << 10;   // a shard is held up for some tens of microseconds
+  if (request.method == "GET" || request.body.size() > kMostBody || !request.path.starts_with("/api") || door_.audit_policy) return false;
+  const auto info = ParseRequestInfo(request);
+  const bool changes = info.verb == "update" || info.verb == "patch";
+  if (!info.resource_request || (!changes && info.verb != "create" && info.verb != "delete") || !info.subresource.empty()) return false;
+  const auto& engine = rest_.engine();
+  const auto def = engine.resources().Find(info.group, info.version, info.resource);
+  if (!def || def->custom || def->virtual_resource || def->group == "apiextensions.k8s.io") return false;
+  // What has a specification is longer at work, and may wait for what it asks for; but most of a workload stays as it was.
+  if ((def->has_generation || info.verb == "patch") && !(changes && def->group == "apps" && IsSmall(engine, *def, info))) return false;
+  for (const auto* cache : slow_admission_)
+    if (cache->size() > 0) return false;
+  SetHomeShard(shard);
+  return true;
 }
 
 void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> request, http::ReplyFn done) {
@@ -253,6 +286,7 @@ void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> r
     if (door_.audit_policy) {
       answering->record = std::make_unique<AuditRecord>(*door_.audit_policy, *door_.audit_log, *door_.clock, answering->id, *request, attributes, original);
       answering->record->Received();
+      rest.caller.audit = answering->record->annotations();
     }
     if (door_.flow) answering->which = door_.flow->Classify(attributes);
     const auto verdict = authorizer_.Authorize(attributes);
@@ -262,8 +296,8 @@ void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> r
       response.headers.push_back({"X-Content-Type-Options", "nosniff"});
       return answering->Send(std::move(response));
     }
-    const auto which = answering->which;
-    Admit(std::move(rest), which, [answering](http::Reply reply) { answering->Send(std::move(reply)); });
+    std::shared_ptr<const FlowControl::Class> which(answering, &answering->which);
+    Admit(std::move(rest), std::move(which), [answering](http::Reply reply) { answering->Send(std::move(reply)); });
   } catch (const std::exception& error) {
     log::Error("request failed", {{"path", request->path}, {"error", error.what()}});
     if (answering->done) answering->Send(EncodeError(*request, Error(Code::kInternal, "Internal error occurred")));
@@ -271,18 +305,18 @@ void ApiHandler::OnWorker(const Ctx& ctx, std::shared_ptr<const http::Request> r
 }
 
 // The request runs when its priority level has a seat for it, and gives it back with its answer.
-void ApiHandler::Admit(RestRequest request, const FlowControl::Class& which, http::ReplyFn done) {
-  if (!door_.flow || which.exempt || IsLongRunning(request.info)) return Route(std::move(request), std::move(done));
+void ApiHandler::Admit(RestRequest request, std::shared_ptr<const FlowControl::Class> which, http::ReplyFn done) {
+  if (!door_.flow || which->exempt || IsLongRunning(request.info)) return Route(std::move(request), std::move(done));
   auto shared = std::make_shared<std::pair<RestRequest, http::ReplyFn>>(std::move(request), std::move(done));
   door_.flow->Acquire(
-      which,
+      *which,
       [this, which, shared] {
         const auto http = shared->first.http;
         auto answered = std::make_shared<bool>(false);
         auto finish = std::make_shared<http::ReplyFn>([this, which, shared, answered](http::Reply reply) {
           *answered = true;
           shared->second(std::move(reply));
-          door_.flow->Release(which);
+          door_.flow->Release(*which);
         });
         try {
           Route(std::move(shared->first), [finish](http::Reply reply) { (*finish)(std::move(reply)); });
@@ -300,6 +334,11 @@ void ApiHandler::Admit(RestRequest request, const FlowControl::Class& which, htt
 
 void ApiHandler::Route(RestRequest request, http::ReplyFn done) {
   const auto http = request.http;
+  if (auto other = OtherServer(request.info)) return door_.aggregator->Serve(std::move(other), std::move(request), std::move(done));
+  if (const auto timeout = http->Query("timeout"); !timeout.empty() && !IsLongRunning(request.info)) {
+    if (auto parsed = text::ParseDuration(timeout); !parsed)
+      return done(EncodeError(*http, BadRequestError(Cat("invalid timeout specified in the request URL - ", parsed.error().message()))));
+  }
   if (!request.info.resource_request || http->path.starts_with("//")) {
     if (auto reply = nonresource_.Serve(request)) return done(std::move(*reply));
     return done(Plain(404, "404 page not found\n"));
@@ -309,10 +348,6 @@ void ApiHandler::Route(RestRequest request, http::ReplyFn done) {
   if (http->method == "HEAD" && request.info.subresource != "proxy") return done(EncodeError(*http, MethodNotAllowedError()));   // no route of objects knows it
   if (auto resolved = ResolveTarget(registry, request); !resolved) return done(EncodeError(*http, resolved.error()));
   if (const auto& text = DeprecationOf(request.target); !text.empty()) done = WithWarning(std::move(done), text);
-  if (const auto timeout = http->Query("timeout"); !timeout.empty() && request.info.verb != "watch") {
-    if (auto parsed = text::ParseDuration(timeout); !parsed)
-      return done(EncodeError(*http, BadRequestError(Cat("invalid timeout specified in the request URL - ", parsed.error().message()))));
-  }
   rest_.Serve(std::move(request), [http, done = std::move(done)](Result<http::Reply> reply) mutable {
     if (reply) done(std::move(*reply));
     else done(EncodeError(*http, reply.error()));

@@ -4,9 +4,12 @@
 #include <deque>
 #include <mutex>
 
+#include "core/base/guarded.h"
 #include "core/base/strings.h"
 #include "core/base/thread_pool.h"
+#include "core/net/shard.h"
 #include "core/telemetry/log.h"
+#include "embedded-kube-shim/apis/metrics_kinds.h"
 #include "embedded-kube-shim/auth/console_sessions.h"
 #include "embedded-kube-shim/auth/node_authorizer.h"
 #include "embedded-kube-shim/cache/object_cache.h"
@@ -14,6 +17,7 @@
 #include "embedded-kube-shim/server/bootstrap.h"
 #include "embedded-kube-shim/server/custom_resources.h"
 #include "embedded-kube-shim/server/local_client.h"
+#include "embedded-kube-shim/server/object_metrics.h"
 
 namespace skerry::kube {
 namespace {
@@ -100,6 +104,8 @@ Result<Audit> OpenAudit(const ApiServerOptions& options, const Clock& clock) {
   return audit;
 }
 
+User Self() { return {"system:apiserver", "", {"system:masters", "system:authenticated"}, {}}; }
+
 class ApiServerImpl final : public ApiServer {
  public:
   ApiServerImpl(store::Store& store, Registry& registry, ApiServerOptions options, Audit audit, const Clock& clock, Random& random)
@@ -112,14 +118,15 @@ class ApiServerImpl final : public ApiServer {
         sessions_(std::make_shared<ConsoleSessions>(KeyFrom(options_.service_account_key), clock, random)),
         authenticators_(MakeAuthenticators(options_, tokens_, sessions_, *informers_, clock)),
         engine_(store, registry, caches_, *authorizer_, rbac_, NewAdmissionChain(options_.admission), clock, random, EngineOptions{options_.service_cidr, options_.node_port_first, options_.node_port_last, options_.history_age},
-                [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
+                [this](net::Shard* home, std::move_only_function<void()> job) { home ? PostHome(*home, std::move(job)) : Post(std::move(job)); }),
         custom_(engine_, registry),
-        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node, &waiters_}),
-        nonresource_(engine_, Info()),
+        rest_(engine_, timers_, RestServices{&authenticators_, authorizer_.get(), &rbac_, tokens_.get(), options_.node, &waiters_, options_.usage, options_.object_metrics}),
+        aggregator_(engine_, *informers_, {options_.proxy_certificate, options_.proxy_key}),
+        nonresource_(engine_, Info(), &aggregator_.documents()),
         console_(engine_, timers_, *authorizer_, *sessions_),
         flow_(*informers_, timers_, options_.flow, [this](std::move_only_function<void()> job) { Post(std::move(job)); }),
         audit_(std::move(audit)),
-        handler_(rest_, nonresource_, console_, authenticators_, *authorizer_, FrontDoor{&flow_, audit_.log ? &audit_.policy : nullptr, audit_.log.get(), &clock}),
+        handler_(rest_, nonresource_, console_, authenticators_, *authorizer_, FrontDoor{&flow_, audit_.log ? &audit_.policy : nullptr, audit_.log.get(), &clock, &aggregator_}),
         store_(store) {}
 
   ~ApiServerImpl() override { Stop(); }
@@ -129,21 +136,31 @@ class ApiServerImpl final : public ApiServer {
     TRY_VOID(caches_.Load(store_));
     engine_.OnCustomWrite([this](const Target& target, std::move_only_function<void()> answer) { custom_.OnWrite(target, std::move(answer)); });
     custom_.Load();
+    tokens_->OnSecretUse([this](const Key& secret, const std::string& date) { Post([this, secret, date] { LabelUsed(secret, date); }); });
     return {};
   }
 
   Result<> Start(const Ctx& ctx) override {
-    User user;
-    user.name = "system:apiserver";
-    user.groups = {"system:masters", "system:authenticated"};
-    custom_.Start(NewClient(user, "kube-apiserver"));
-    auto client = NewClient(std::move(user), "kube-apiserver");
-    return WriteBootstrapObjects(ctx, *client, options_);
+    custom_.Start(NewClient(Self(), "kube-apiserver"));
+    const auto client = NewClient(Self(), "kube-apiserver");
+    TRY_VOID(WriteBootstrapObjects(ctx, *client, options_, engine_.clock()));
+    aggregator_.Start();
+    return {};
+  }
+
+  Result<> Advertise(const Ctx& ctx, std::string address) override {
+    {
+      auto advertised = advertised_.Lock();
+      *advertised = address;
+    }
+    const auto client = NewClient(Self(), "kube-apiserver");
+    return WriteKubernetesEndpoints(ctx, *client, address, options_.port);
   }
 
   void Stop() noexcept override {
     if (std::exchange(stopped_, true)) return;
     timers_.Stop();
+    aggregator_.Stop();
     custom_.Stop();
     engine_.Drain();
     completions_.Stop();
@@ -152,10 +169,13 @@ class ApiServerImpl final : public ApiServer {
   }
 
   http::Handler& handler() override { return handler_; }
+  bool RunsOnShard(net::Shard& shard, const http::Request& request) override { return handler_.RunsOnShard(shard, request); }
   Informers& informers() override { return *informers_; }
   Engine& engine() override { return engine_; }
   const Authorizer& authorizer() override { return *authorizer_; }
   ConsoleSessions& console_sessions() override { return *sessions_; }
+  AggregatedApis& aggregated_apis() override { return aggregator_; }
+  void SetProxyIdentity(std::string certificate_pem, std::string key_pem) override { aggregator_.SetIdentity({std::move(certificate_pem), std::move(key_pem)}); }
   std::unique_ptr<Client> NewClient(User user, std::string manager) override { return NewLocalClient(engine_, *authorizer_, *tokens_, std::move(user), std::move(manager)); }
 
  private:
@@ -172,6 +192,37 @@ class ApiServerImpl final : public ApiServer {
     if (!completions_.TrySubmit([this] { DrainEnded(); })) DrainEnded();
   }
 
+  // Whoever used the token does not wait for it, and a lost label is written at the next use.
+  void LabelUsed(const Key& secret, const std::string& date) {
+    Target target;
+    target.def = engine_.resources().Find("", "v1", "secrets");
+    if (!target.def) return;
+    target.version = "v1";
+    target.ns = secret.ns;
+    target.name = secret.name;
+    PatchBody body{PatchType::kMerge, {}, {}, false};
+    body.document.Set("metadata").Set("labels").Set(kTokenLastUsed) = date;
+    auto operation = NewPatch(std::move(target), std::move(body));
+    operation->caller = {Self(), "kube-apiserver"};
+    operation->options.field_manager = "kube-apiserver";
+    operation->options.field_validation = FieldValidation::kIgnore;
+    engine_.Run(Ctx(std::stop_token()), std::move(operation), [secret](Result<Written> written) {
+      if (!written) log::Debug("the use of a token was not recorded", {{"secret", secret.ns + "/" + secret.name}, {"error", written.error()}});
+    });
+  }
+
+  void PostHome(net::Shard& home, std::move_only_function<void()> job) {
+    home.Post([job = std::move(job)]() mutable { RunEnded(std::move(job)); });
+  }
+
+  static void RunEnded(std::move_only_function<void()> job) {
+    try {
+      job();
+    } catch (const std::exception& error) {
+      log::Error("a write could not be answered", {{"error", error.what()}});
+    }
+  }
+
   void DrainEnded() {
     for (;;) {
       std::move_only_function<void()> job;
@@ -184,28 +235,29 @@ class ApiServerImpl final : public ApiServer {
         job = std::move(ended_.front());
         ended_.pop_front();
       }
-      try {
-        job();
-      } catch (const std::exception& error) {
-        log::Error("a write could not be answered", {{"error", error.what()}});
-      }
+      RunEnded(std::move(job));
     }
   }
 
+  std::string Advertised() const {
+    auto advertised = advertised_.Lock();
+    return Cat(*advertised, ":", options_.port);
+  }
   ServerInfo Info() const {
     ServerInfo info;
     info.git_version = options_.git_version;
     info.git_commit = options_.git_commit;
     info.build_date = options_.build_date;
-    info.advertise = Cat(options_.advertise_address, ":", options_.port);
+    info.advertise = [this] { return Advertised(); };
     info.health = options_.health;
     info.metrics = options_.metrics;
-    info.openid_configuration = [tokens = tokens_, base = Cat("https://", info.advertise)] { return tokens->DiscoveryDocument(base); };
+    info.openid_configuration = [this] { return tokens_->DiscoveryDocument(Cat("https://", Advertised())); };
     info.jwks = [tokens = tokens_] { return tokens->KeySetDocument(); };
     return info;
   }
 
   const ApiServerOptions options_;
+  mutable Guarded<std::string> advertised_{options_.advertise_address};
   std::mutex ended_mutex_;
   std::deque<std::move_only_function<void()>> ended_;   // guarded: writes whose answers are to be made
   std::size_t drainers_ = 0;                            // guarded: threads that do so
@@ -222,6 +274,7 @@ class ApiServerImpl final : public ApiServer {
   Engine engine_;
   CustomResources custom_;
   Rest rest_;
+  Aggregator aggregator_;
   NonResource nonresource_;
   ConsoleApi console_;
   FlowControl flow_;
@@ -237,6 +290,8 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Create(store::Store& store, Regist
   if (!options.service_account_key.empty())
     if (auto key = crypto::PrivateKey::FromPem(options.service_account_key); !key) return std::unexpected(std::move(key).error().Wrap("service account key"));
   TRY_VOID(CheckAdmissionOptions(options.admission));
+  if (options.usage) RegisterMetrics(registry);
+  RegisterObjectMetrics(registry, options.offered_metrics);
   TRY_VOID(Authorizers::Check(options.authorization_modes));
   TRY(auto audit, OpenAudit(options, clock));
   auto server = std::make_unique<ApiServerImpl>(store, registry, std::move(options), std::move(audit), clock, random);

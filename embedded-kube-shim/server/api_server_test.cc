@@ -8,22 +8,15 @@
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/list_options.h"
 #include "tests/support/api_fixture.h"
+#include "tests/support/json.h"
 
 using namespace skerry;
 using namespace skerry::kube;
 using skerry::testing::Answer;
 using skerry::testing::Api;
+using skerry::testing::Json;
 
 namespace {
-
-json::Value Json(std::string_view text) {
-  json::Value value;
-  std::string error;
-  INFO(text);
-  const bool parsed = json::Value::Parse(text, &value, &error);
-  REQUIRE(parsed);
-  return value;
-}
 
 TEST_CASE("a continue token that the history has left behind names one that goes on without consistency", "[server]") {
   Api api;
@@ -287,6 +280,53 @@ TEST_CASE("devices of others are looked into from marked namespaces only", "[ser
   CHECK(Message(refused).find("spec.devices.requests[0].adminAccess: Forbidden: ") != std::string::npos);
   REQUIRE(api.Call("POST", "/api/v1/namespaces", R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"admin","labels":{"resource.kubernetes.io/admin-access":"true"}}})").status == 201);
   CHECK(api.Call("POST", "/apis/resource.k8s.io/v1/namespaces/admin/resourceclaims", claim).status == 201);
+}
+
+TEST_CASE("rows made from stored text are those of whole objects", "[server]") {
+  Api api;
+  const auto pod = [](std::string_view name, std::string_view more) {
+    return Cat(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")", name, R"(","annotations":{"a":"}{\"[","b":"1"},"finalizers":["x.example.com/y"]},"spec":{)", more,
+               R"("containers":[{"name":"c","image":"i","args":["]}"],"resources":{"limits":{"cpu":"1"}}},{"name":"d","image":"i"}]}})");
+  };
+  constexpr std::string_view kPods = "/api/v1/namespaces/default/pods";
+  const std::string statuses[] = {
+      R"("phase":"Running","podIPs":[{"ip":"10.0.0.1"}],"containerStatuses":[{"name":"c","ready":true,"restartCount":3,"image":"i","imageID":"x","state":{"running":{}},"lastState":{"terminated":{"exitCode":1,"finishedAt":"2025-12-31T23:55:00Z"}}}])",
+      R"("phase":"Pending","initContainerStatuses":[{"name":"a","ready":false,"restartCount":0,"image":"i","imageID":"x","state":{"waiting":{"reason":"ImagePullBackOff","message":"m"}}}])",
+      R"("phase":"Failed","reason":"Evicted","message":"gone","conditions":[{"type":"Ready","status":"False"}])", R"("phase":"Succeeded")",
+      R"("phase":"Running","conditions":[{"type":"Initialized","status":"True"},{"type":"example.com/g","status":"True"}],"containerStatuses":[{"name":"c","ready":false,"restartCount":1,"image":"i","imageID":"x","state":{"terminated":{"exitCode":0,"signal":9}}}])"};
+  int number = 0;
+  for (const auto& status : statuses) {
+    const std::string name = Cat("p", number++);
+    REQUIRE(api.Call("POST", kPods, pod(name, R"("readinessGates":[{"conditionType":"example.com/g"}],"initContainers":[{"name":"a","image":"i","restartPolicy":"Always"}],"tolerations":[{"operator":"Exists"}],)")).status == 201);
+    REQUIRE(api.Call("PATCH", Cat(kPods, "/", name, "/status"), Cat(R"({"status":{)", status, "}}"), {{"Content-Type", "application/merge-patch+json"}}).status == 200);
+  }
+  REQUIRE(api.Call("DELETE", Cat(kPods, "/p0"), "").status == 200);   // it stays for its finalizer
+  const http::Headers table = {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}};
+  std::size_t rows = 0;
+  for (const std::string_view path : {kPods, std::string_view("/api/v1/namespaces"), std::string_view("/api/v1/services"), std::string_view("/api/v1/configmaps"), std::string_view("/api/v1/serviceaccounts"),
+                                      std::string_view("/apis/rbac.authorization.k8s.io/v1/clusterroles"), std::string_view("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),
+                                      std::string_view("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"), std::string_view("/apis/scheduling.k8s.io/v1/priorityclasses")}) {
+    const auto list = [&](std::string_view query) { return api.Call("GET", Cat(path, query), "", table); };
+    Answer whole = list("?includeObject=Object"), metadata = list(""), none = list("?includeObject=None");
+    // Ages are cells: all three are of one moment when the first has not changed meanwhile.
+    for (Answer again = list("?includeObject=Object"); !(again.body["rows"] == whole.body["rows"]); again = list("?includeObject=Object")) {
+      whole = std::move(again);
+      metadata = list("");
+      none = list("?includeObject=None");
+    }
+    REQUIRE(whole.status == 200);
+    const auto want = whole.body["rows"].Items(), shown = metadata.body["rows"].Items(), bare = none.body["rows"].Items();
+    REQUIRE(shown.size() == want.size());
+    REQUIRE(bare.size() == want.size());
+    for (std::size_t i = 0; i < want.size(); ++i, ++rows) {
+      CHECK(shown[i]["cells"] == want[i]["cells"]);
+      CHECK(bare[i]["cells"] == want[i]["cells"]);
+      CHECK(shown[i]["conditions"] == want[i]["conditions"]);
+      CHECK(shown[i].At({"object", "metadata"}) == want[i].At({"object", "metadata"}));
+      CHECK(bare[i]["object"].is_null());
+    }
+  }
+  CHECK(rows > 50);
 }
 
 TEST_CASE("the status of an API service has no table form", "[server]") {

@@ -239,6 +239,7 @@ AuditRecord::AuditRecord(const AuditPolicy& policy, AuditLog& log, const Clock& 
     : decision_(policy.Decide(a)), log_(log), clock_(clock), redact_(SecretKindOf(a)),
       long_running_(a.verb == "watch" || a.subresource == "exec" || a.subresource == "attach" || a.subresource == "portforward" || a.subresource == "proxy" || a.subresource == "log") {
   if (!wanted()) return;
+  added_ = std::make_shared<std::map<std::string, std::string>>();
   auto& e = common_;
   e.Set("kind") = "Event";
   e.Set("apiVersion") = "audit.k8s.io/v1";
@@ -304,6 +305,7 @@ void AuditRecord::Answered(const http::Reply& reply) {
   status.Set("code") = code;
   if (!request_object_.is_null()) event.Set("requestObject") = request_object_.Clone();
   if (decision_.level == AuditLevel::kRequestResponse && !body.is_null()) event.Set("responseObject") = std::move(body);
+  for (const auto& [name, value] : *added_) annotations_.Set(name) = value;
   if (!annotations_.is_null()) event.Set("annotations") = annotations_.Clone();
   Emit(stage, std::move(event));
 }

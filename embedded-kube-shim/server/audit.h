@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -69,6 +70,8 @@ class AuditRecord {
   AuditRecord(const AuditPolicy& policy, AuditLog& log, const Clock& clock, std::string id, const http::Request& request, const Attributes& attributes, const User& original);
   bool wanted() const { return decision_.level != AuditLevel::kNone; }
   void SetVerdict(bool allowed, std::string_view reason);
+  // What others add until Answered: the request's thread of the moment writes. Null when nobody wants the record.
+  const std::shared_ptr<std::map<std::string, std::string>>& annotations() const { return added_; }
   // Call once each, in order.
   void Received();
   void Answered(const http::Reply& reply);
@@ -82,6 +85,7 @@ class AuditRecord {
   const Clock& clock_;
   json::Value common_;               // members that every stage has
   json::Value request_object_, annotations_;
+  std::shared_ptr<std::map<std::string, std::string>> added_;
   const std::string redact_;         // the kind of secret the objects of the request hold; empty = none
   const bool long_running_;
 };

@@ -9,6 +9,7 @@
 #include "core/base/strings.h"
 #include "core/telemetry/log.h"
 #include "embedded-kube-shim/auth/rbac.h"
+#include "embedded-kube-shim/server/aggregator.h"
 #include "embedded-kube-shim/server/flow_bootstrap.h"
 
 namespace skerry::kube {
@@ -76,6 +77,37 @@ Result<> KeepSpec(const Ctx& ctx, Client& client, std::string_view resource, jso
   return {};
 }
 
+// What a server behind an APIService needs to know its clients: our authority for its own, and for us the one of requests that we hand on.
+json::Value ExtensionAuthentication(const ApiServerOptions& options) {
+  auto data = json::Value::Object();
+  data.Set("client-ca-file") = options.client_ca;
+  if (options.proxy_ca.empty()) return data;
+  const auto list = [](std::string_view text) {
+    auto out = json::Value::Array();
+    out.Append(json::Value(text));
+    return out.Dump();
+  };
+  data.Set("requestheader-allowed-names") = list(kProxyClientName);
+  data.Set("requestheader-client-ca-file") = options.proxy_ca;
+  data.Set("requestheader-extra-headers-prefix") = list("X-Remote-Extra-");
+  data.Set("requestheader-group-headers") = list("X-Remote-Group");
+  data.Set("requestheader-uid-headers") = list("X-Remote-Uid");
+  data.Set("requestheader-username-headers") = list("X-Remote-User");
+  return data;
+}
+
+// The config map has our entries; others may have added theirs.
+Result<> KeepData(const Ctx& ctx, Client& client, json::Value wanted) {
+  const Key key{std::string(wanted.At({"metadata", "namespace"}).Str()), std::string(wanted.At({"metadata", "name"}).Str())};
+  const auto found = client.Get(ctx, "v1/configmaps", key);
+  if (!found) return Ensure(ctx, client, "v1/configmaps", std::move(wanted));
+  auto next = (*found)->Clone();
+  for (const auto& [name, value] : wanted["data"].Members()) next.Set("data").Set(name) = value.Clone();
+  if (next == **found) return {};
+  TRY_VOID(client.Update(ctx, "v1/configmaps", std::move(next)));
+  return {};
+}
+
 std::string FirstAddress(std::string_view cidr) {
   const auto base = cidr.substr(0, cidr.find('/'));
   const auto dot = base.rfind('.');
@@ -102,46 +134,17 @@ Result<> WriteKubernetesService(const Ctx& ctx, Client& client, const ApiServerO
   spec.Set("ports").Append(std::move(port));
   TRY_VOID(Ensure(ctx, client, "v1/services", std::move(service)));
 
-  // Endpoints may not name a loopback address: nobody else could reach it. The service then waits for a start with a real one.
-  if (options.advertise_address.starts_with("127.") || options.advertise_address == "::1") return {};
-  auto endpoints = Named("kubernetes", "default");
-  endpoints.Set("metadata").Set("labels").Set("endpointslice.kubernetes.io/skip-mirror") = "true";
-  auto subset = json::Value::Object();
-  subset.Set("addresses").Append(json::Value::Object()).Set("ip") = options.advertise_address;
-  subset.Set("ports").Append(Port("https", options.port));
-  endpoints.Set("subsets").Append(std::move(subset));
-  auto slice = Named("kubernetes", "default");
-  slice.Set("metadata").Set("labels").Set("kubernetes.io/service-name") = "kubernetes";
-  slice.Set("addressType") = "IPv4";
-  auto endpoint = json::Value::Object();
-  endpoint.Set("addresses").Append(json::Value(options.advertise_address));
-  endpoint.Set("conditions").Set("ready") = true;
-  slice.Set("endpoints").Append(std::move(endpoint));
-  slice.Set("ports").Append(Port("https", options.port));
-  for (auto* object : {&endpoints, &slice}) {
-    const std::string_view resource = object == &slice ? "discovery.k8s.io/v1/endpointslices" : "v1/endpoints";
-    if (const auto found = client.Get(ctx, resource, {"default", "kubernetes"})) {
-      // The address may have changed with a restart.
-      auto next = (*found)->Clone();
-      for (const std::string_view member : {"subsets", "endpoints", "ports"})
-        if (object->Find(member)) next.Set(member) = (*object)[member].Clone();
-      TRY_VOID(client.Update(ctx, resource, std::move(next)));
-    } else {
-      TRY_VOID(client.Create(ctx, resource, std::move(*object)));
-    }
-  }
-  return {};
+  return WriteKubernetesEndpoints(ctx, client, options.advertise_address, options.port);
 }
 
 // Writes at the same time share the commits' fsyncs: the first start of an empty directory takes a few of them, not a hundred.
-Result<> RunTogether(std::vector<std::function<Result<>()>> jobs) {
-  constexpr std::size_t kThreads = 32;
+Result<> RunTogether(std::vector<std::function<Result<>()>> jobs, std::size_t writers) {
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   Result<> first;
   {
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < std::min(kThreads, jobs.size()); ++i)
+    for (std::size_t i = 0; i < std::min(writers, jobs.size()); ++i)
       threads.emplace_back([&] {
         for (std::size_t at = next++; at < jobs.size(); at = next++) {
           auto done = jobs[at]();
@@ -162,11 +165,14 @@ json::Value PriorityClass(std::string_view name, std::int64_t value, std::string
 
 }  // namespace
 
-Result<> WriteBootstrapObjects(const Ctx& ctx, Client& client, const ApiServerOptions& options) {
+Result<> WriteBootstrapObjects(const Ctx& ctx, Client& client, const ApiServerOptions& options, const Clock& clock) {
   std::vector<std::function<Result<>()>> namespaces, rest;
   for (const std::string_view name : {"kube-system", "kube-public", "kube-node-lease", "default"})
     namespaces.push_back([&, name] { return Ensure(ctx, client, "v1/namespaces", Named(name)); });
   auto policy = BootstrapPolicy();
+  if (options.usage) {
+    for (auto& object : MetricsPolicy()) policy.push_back(std::move(object));
+  }
   for (auto& object : policy) {
     rest.push_back([&] {
       const auto kind = object["kind"].Str();
@@ -193,9 +199,17 @@ Result<> WriteBootstrapObjects(const Ctx& ctx, Client& client, const ApiServerOp
   });
   rest.push_back([&] {
     auto authentication = Named("extension-apiserver-authentication", "kube-system");
-    authentication.Set("data").Set("client-ca-file") = options.client_ca;
-    return Ensure(ctx, client, "v1/configmaps", std::move(authentication));
+    authentication.Set("data") = ExtensionAuthentication(options);
+    return KeepData(ctx, client, std::move(authentication));
   });
+  // From here on every use of a token that lies in a secret is recorded on it.
+  rest.push_back([&] {
+    auto tracking = Named("kube-apiserver-legacy-service-account-token-tracking", "kube-system");
+    tracking.Set("data").Set("since") = FormatTime(clock.Now()).substr(0, 10);
+    return Ensure(ctx, client, "v1/configmaps", std::move(tracking));
+  });
+  TRY(auto apis, BuiltinApiWrites(ctx, client));
+  for (auto& write : apis) rest.push_back(std::move(write));
   auto flows = BootstrapFlows();
   for (auto& object : flows)
     rest.push_back([&] {
@@ -209,8 +223,38 @@ Result<> WriteBootstrapObjects(const Ctx& ctx, Client& client, const ApiServerOp
     if (!client.Get(ctx, kBindings, retired)) return {};
     return client.Delete(ctx, kBindings, retired);
   });
-  TRY_VOID(RunTogether(std::move(namespaces)));
-  return RunTogether(std::move(rest));
+  TRY_VOID(RunTogether(std::move(namespaces), options.bootstrap_writers));
+  return RunTogether(std::move(rest), options.bootstrap_writers);
+}
+
+Result<> WriteKubernetesEndpoints(const Ctx& ctx, Client& client, const std::string& address, int port) {
+  if (address.starts_with("127.") || address == "::1") return {};   // the service waits for a real one
+  auto endpoints = Named("kubernetes", "default");
+  endpoints.Set("metadata").Set("labels").Set("endpointslice.kubernetes.io/skip-mirror") = "true";
+  auto subset = json::Value::Object();
+  subset.Set("addresses").Append(json::Value::Object()).Set("ip") = address;
+  subset.Set("ports").Append(Port("https", port));
+  endpoints.Set("subsets").Append(std::move(subset));
+  auto slice = Named("kubernetes", "default");
+  slice.Set("metadata").Set("labels").Set("kubernetes.io/service-name") = "kubernetes";
+  slice.Set("addressType") = "IPv4";
+  auto endpoint = json::Value::Object();
+  endpoint.Set("addresses").Append(json::Value(address));
+  endpoint.Set("conditions").Set("ready") = true;
+  slice.Set("endpoints").Append(std::move(endpoint));
+  slice.Set("ports").Append(Port("https", port));
+  for (auto* object : {&endpoints, &slice}) {
+    const std::string_view resource = object == &slice ? "discovery.k8s.io/v1/endpointslices" : "v1/endpoints";
+    if (const auto found = client.Get(ctx, resource, {"default", "kubernetes"})) {
+      auto next = (*found)->Clone();
+      for (const std::string_view member : {"subsets", "endpoints", "ports"})
+        if (object->Find(member)) next.Set(member) = (*object)[member].Clone();
+      TRY_VOID(client.Update(ctx, resource, std::move(next)));
+    } else {
+      TRY_VOID(client.Create(ctx, resource, std::move(*object)));
+    }
+  }
+  return {};
 }
 
 }  // namespace skerry::kube

@@ -6,22 +6,15 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "tests/support/api_fixture.h"
+#include "tests/support/json.h"
 
 using namespace skerry;
 using namespace skerry::kube;
 using skerry::testing::Answer;
 using skerry::testing::Api;
+using skerry::testing::Json;
 
 namespace {
-
-json::Value Json(std::string_view text) {
-  json::Value value;
-  std::string error;
-  INFO(text);
-  const bool parsed = json::Value::Parse(text, &value, &error);
-  REQUIRE(parsed);
-  return value;
-}
 
 json::Value Pod(std::string_view name) {
   return Json(Cat(R"({"metadata":{"name":")", name, R"(","namespace":"default","labels":{"app":"a"}},"spec":{"containers":[{"name":"c","image":"i"}]}})"));

@@ -243,9 +243,9 @@ bool CustomResources::RemoveInstances(const Ctx& ctx, const Value& crd) {
     target.version = custom->StorageVersion().name;
     auto& cache = engine_.CacheOf(*custom);
     for (const auto& item : cache.List("").items) {
-      if (!item->deletion_timestamp.empty()) continue;
-      target.ns = item->ns;
-      target.name = item->name;
+      if (!item->deletion_timestamp().empty()) continue;
+      target.ns = item->ns();
+      target.name = item->name();
       auto operation = NewDelete(target, {});
       operation->caller.user.name = "system:apiserver";
       operation->caller.user.groups = {"system:masters"};

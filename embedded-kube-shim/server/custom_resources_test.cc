@@ -7,20 +7,14 @@
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/custom_names.h"
 #include "tests/support/api_fixture.h"
+#include "tests/support/json.h"
 
 using namespace skerry;
 using namespace skerry::kube;
 using skerry::testing::Api;
+using skerry::testing::Json;
 
 namespace {
-
-json::Value Json(std::string_view text) {
-  json::Value value;
-  std::string error;
-  INFO(text);
-  REQUIRE(json::Value::Parse(text, &value, &error));
-  return value;
-}
 
 constexpr std::string_view kDefinitions = "apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -46,7 +40,7 @@ bool Await(Api& api, std::string_view resource, const std::function<bool()>& hol
     ++changes;
     changed.notify_all();
   });
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   for (int seen = 0;;) {
     if (holds()) return true;
     std::unique_lock lock(mutex);

@@ -65,7 +65,7 @@ class Delete final : public WriteOperation {
       TRY(attempt.value, engine.Encode(target, std::move(object)));
       if (options.dry_run) {
         attempt.batch = {};
-        attempt.answer.item = std::make_shared<const Item>(current->key, store::Entry{attempt.key, *attempt.value, current->created, current->modified});
+        attempt.answer.item = std::make_shared<const Item>(current->key(), store::Entry{attempt.key, *attempt.value, current->created, current->modified});
         return attempt;
       }
       attempt.batch.ops.push_back({attempt.key, attempt.value});
@@ -87,10 +87,10 @@ class Delete final : public WriteOperation {
   Result<> CheckPreconditions(const Item& current) const {
     const auto& def = *target.def;
     const bool ns = def.group.empty() && def.resource == "namespaces";
-    if (delete_.uid && *delete_.uid != current.uid) {
-      if (ns) return std::unexpected(ConflictError("", "namespaces", target.name, Cat("Precondition failed: UID in precondition: ", *delete_.uid, ", UID in object meta: ", current.uid)));
+    if (delete_.uid && *delete_.uid != current.uid()) {
+      if (ns) return std::unexpected(ConflictError("", "namespaces", target.name, Cat("Precondition failed: UID in precondition: ", *delete_.uid, ", UID in object meta: ", current.uid())));
       return std::unexpected(ConflictError(def.group, def.kind, target.name,
-                                           Cat("the UID in the precondition (", *delete_.uid, ") does not match the UID in record (", current.uid,
+                                           Cat("the UID in the precondition (", *delete_.uid, ") does not match the UID in record (", current.uid(),
                                                "). The object might have been deleted and then recreated")));
     }
     const auto revision = std::to_string(current.modified);
@@ -225,7 +225,7 @@ class Delete final : public WriteOperation {
     Canonicalize(target.schema_version().schema, object);
     auto shown = engine.Encode(target, std::move(object));
     if (!shown) return current;
-    return std::make_shared<const Item>(current->key, store::Entry{StorageKey(*target.def, target.ns, target.name), std::move(*shown), current->created, current->modified});
+    return std::make_shared<const Item>(current->key(), store::Entry{StorageKey(*target.def, target.ns, target.name), std::move(*shown), current->created, current->modified});
   }
 
   const ServerDeleteOptions delete_;

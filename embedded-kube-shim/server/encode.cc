@@ -7,6 +7,7 @@
 #include "core/text/yaml.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
+#include "embedded-kube-shim/cache/json_cursor.h"
 #include "embedded-kube-shim/server/conversion.h"
 
 namespace skerry::kube {
@@ -65,6 +66,10 @@ void PrettyTo(std::string& out, const json::Value& value, int indent) {
 // Lists of custom resources always say how they go on.
 enum class Continue : std::uint8_t { kWhenMore, kAlways };
 void AppendListMeta(std::string& out, const ListMeta& meta, Continue how = Continue::kWhenMore) {
+  if (meta.revision == 0) {   // of what is not stored
+    out += "{}";
+    return;
+  }
   out.append("{\"resourceVersion\":\"").append(std::to_string(meta.revision)).append("\"");
   if (how == Continue::kAlways || !meta.continue_token.empty()) out.append(",\"continue\":\"").append(meta.continue_token).append("\"");
   if (meta.remaining) out.append(",\"remainingItemCount\":").append(std::to_string(*meta.remaining));
@@ -97,7 +102,7 @@ Error ShapeError(std::string message) {
 std::string ProtobufListMeta(const ListMeta& meta) {
   std::string out;
   AppendField(out, 1, "");
-  AppendField(out, 2, std::to_string(meta.revision));
+  AppendField(out, 2, meta.revision == 0 ? std::string() : std::to_string(meta.revision));
   AppendField(out, 3, meta.continue_token);
   if (meta.remaining) {
     AppendVarint(out, 4 << 3);
@@ -120,7 +125,7 @@ std::string PrettyJson(const json::Value& value) {
 }
 
 std::shared_ptr<const json::Value> Encoder::SharedObjectOf(const Item& item, store::Revision revision) const {
-  if (revision == item.modified && item.api_version == def_->Kind(version_).api_version()) return item.Object();
+  if (revision == item.modified && item.api_version() == def_->Kind(version_).api_version()) return item.Object();
   return std::make_shared<const json::Value>(ObjectOf(item, revision));
 }
 
@@ -140,7 +145,7 @@ void Encoder::AppendJson(std::string& out, const Item& item, store::Revision rev
   const auto gvk = def_->Kind(version_);
   const auto wanted = gvk.api_version();
   const bool typed = type_meta == TypeMeta::kWith || def_->custom;
-  if (item.api_version == wanted) {
+  if (item.api_version() == wanted) {
     item.AppendTo(out, typed ? gvk.kind : std::string(), wanted, revision);
     return;
   }
@@ -161,6 +166,22 @@ Result<> Encoder::CheckShape(bool list) const {
   return {};
 }
 
+Result<std::string> Encoder::ProtobufMessageOf(const Item& item, store::Revision revision) const {
+  const SchemaPtr schema = def_->FindVersion(version_)->schema;
+  if (item.api_version() == def_->Kind(version_).api_version()) {
+    thread_local std::string text, message;   // what is kept is exactly as long as it is; growing happens where there is room already
+    constexpr std::size_t kMostKept = 256 << 10;
+    text.clear();
+    message.clear();
+    item.AppendTo(text, {}, {}, revision);
+    const bool done = TranscodeProtobuf(schema, text, message);
+    std::string out(message);
+    if (text.capacity() + message.capacity() > kMostKept) std::string().swap(text), std::string().swap(message);
+    if (done) return out;
+  }
+  return EncodeProtobuf(schema, *SharedObjectOf(item, revision));
+}
+
 Result<std::string> Encoder::ProtobufOf(const Item& item, store::Revision revision) const {
   if (output_.shape != Shape::kObject) {
     auto partial = json::Value::Object();
@@ -173,7 +194,7 @@ Result<std::string> Encoder::ProtobufOf(const Item& item, store::Revision revisi
     return ProtobufEnvelope("meta.k8s.io/" + output_.meta_version, "PartialObjectMetadata", message);
   }
   const auto gvk = def_->Kind(version_);
-  TRY(auto message, EncodeProtobuf(def_->FindVersion(version_)->schema, *SharedObjectOf(item, revision)));
+  TRY(auto message, ProtobufMessageOf(item, revision));
   return ProtobufEnvelope(gvk.api_version(), gvk.kind, message);
 }
 
@@ -202,14 +223,35 @@ json::Value Encoder::RowOf(const Item& item, store::Revision revision) const {
   return row;
 }
 
+// Metadata without managedFields, which no printer reads and canonical form has last; empty when it is not so.
+static std::string_view BeforeManagedFields(std::string_view metadata) {
+  JsonCursor cursor(metadata);
+  std::string member;
+  bool created = false;
+  if (!cursor.Enter('{')) return {};
+  for (std::size_t end = cursor.offset(); cursor.NextMember(&member); end = cursor.offset()) {
+    if (member == "managedFields") return created ? metadata.substr(0, end) : std::string_view();
+    created = created || member == "creationTimestamp";
+    cursor.Skip();
+  }
+  return {};
+}
+
 void Encoder::AppendRow(std::string& out, const Item& item, store::Revision revision) const {
-  const bool as_stored = item.api_version == def_->Kind(version_).api_version();
+  const bool as_stored = item.api_version() == def_->Kind(version_).api_version();
   if (def_->custom || include_ == IncludeObject::kObject || !as_stored) return RowOf(item, revision).DumpTo(out);
   // Only what a printer may look at is parsed; the metadata goes out as it is stored.
   json::ParseOptions options;
   options.skip = &UnprintedMembers(*def_);
-  const auto parsed = json::Parse(item.bytes.view(), options);
-  if (!parsed) return RowOf(item, revision).DumpTo(out);
+  store::Value::Room room;
+  const std::string_view text = item.View(room);
+  std::string shorter;
+  if (const auto metadata = BeforeManagedFields(item.MetadataOf(text)); !metadata.empty()) {
+    shorter.reserve(text.size());
+    item.AppendWith(shorter, metadata, "}", text);
+  }
+  const auto parsed = json::Parse(shorter.empty() ? text : std::string_view(shorter), options);
+  if (!parsed) return RowOf(item, revision).DumpTo(out);   // what is kept as it came
   const auto row = TableRow(*def_, *def_->FindVersion(version_), *parsed, IncludeObject::kNone, engine_.now());
   out += "{\"cells\":";
   row["cells"].DumpTo(out);
@@ -223,7 +265,8 @@ void Encoder::AppendRow(std::string& out, const Item& item, store::Revision revi
     return;
   }
   out.append("{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/").append(output_.meta_version).append("\",\"metadata\":");
-  AppendPartial(out, item, revision);
+  if (def_->resource == "daemonsets") AppendPartial(out, item, revision);
+  else item.AppendMetadata(out, revision, text);
   out += "}}";
 }
 
@@ -234,12 +277,16 @@ static bool HasDefaultColumns(const ResourceDef& def) {
          (def.group == "storage.k8s.io" && def.resource == "csistoragecapacities");
 }
 
-std::string Encoder::TableOf(const std::vector<ItemPtr>& items, const ListMeta& meta) const {
-  const auto& version = *def_->FindVersion(version_);
+std::string Encoder::TableHead(const ListMeta& meta) const {
   std::string out = Cat("{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/", output_.meta_version, "\",\"metadata\":");
   AppendListMeta(out, meta);
   out += ",\"columnDefinitions\":";
-  TableColumns(*def_, version).DumpTo(out);
+  TableColumns(*def_, *def_->FindVersion(version_)).DumpTo(out);
+  return out;
+}
+
+std::string Encoder::TableOf(const std::vector<ItemPtr>& items, const ListMeta& meta) const {
+  std::string out = TableHead(meta);
   if (items.empty() && HasDefaultColumns(*def_)) return out + ",\"rows\":null}";
   out += ",\"rows\":[";
   bool first = true;
@@ -278,7 +325,7 @@ std::string Encoder::Shaped(const Item& item, store::Revision revision, Columns 
 }
 
 Result<ItemPtr> Encoder::Ready(ItemPtr item) const {
-  if (!def_->custom || (item->api_version == def_->Kind(version_).api_version() && !def_->coerces_reads)) return item;
+  if (!def_->custom || (item->api_version() == def_->Kind(version_).api_version() && !def_->coerces_reads)) return item;
   TRY(auto items, engine_.ItemsInVersion({std::move(item)}, *def_, version_));
   return std::move(items.front());
 }
@@ -311,7 +358,7 @@ Result<http::Response> Encoder::List(const std::vector<ItemPtr>& stored, const L
     const bool partial = output_.shape == Shape::kPartialList;
     const auto schema = partial ? FindBuiltinSchema("io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata") : def_->FindVersion(version_)->schema;
     for (const auto& item : items) {
-      TRY(auto message, EncodeProtobuf(schema, *SharedObjectOf(*item, item->modified)));
+      TRY(auto message, partial ? EncodeProtobuf(schema, *SharedObjectOf(*item, item->modified)) : ProtobufMessageOf(*item, item->modified));
       messages.push_back(std::move(message));
     }
     auto body = ProtobufList(ProtobufListMeta(meta), messages);
@@ -320,7 +367,7 @@ Result<http::Response> Encoder::List(const std::vector<ItemPtr>& stored, const L
   }
   if (output_.shape == Shape::kTable) return Reply(200, std::string(output_.media_type()), Render(output_, TableOf(items, meta)));
   std::size_t size = 256;
-  for (const auto& item : items) size += item->bytes.size() + 64;
+  for (const auto& item : items) size += item->size() + 64;
   std::string out;
   out.reserve(size);
   const bool partial = output_.shape == Shape::kPartialList;
@@ -411,6 +458,7 @@ std::string Encoder::ErrorEvent(const Error& error) const {
 }
 
 http::Response EncodeValue(const Output& output, int status, const json::Value& object) {
+  constexpr json::DumpOptions escaped{.escape_html = true};
   if (output.encoding == Encoding::kProtobuf) {
     const std::string_view api_version = object["apiVersion"].Str(), kind = object["kind"].Str();
     const auto slash = api_version.find('/');
@@ -424,14 +472,17 @@ http::Response EncodeValue(const Output& output, int status, const json::Value& 
     }
     Output json = output;
     json.encoding = Encoding::kJson;
-    return Reply(status, "application/json", Render(json, object.Dump()));
+    return Reply(status, "application/json", Render(json, object.Dump(escaped)));
   }
-  return Reply(status, std::string(output.media_type()), Render(output, object.Dump()));
+  return Reply(status, std::string(output.media_type()), Render(output, object.Dump(escaped)));
 }
 
 http::Response EncodeError(const http::Request& request, const Error& error) {
   const int status = HttpStatusOf(error);
-  auto response = EncodeValue(NegotiateLenient(request), status, StatusObject(error));
+  const auto output = NegotiateLenient(request);
+  // Who takes nothing that there is gets indented JSON.
+  auto response = status == 406 && output.encoding != Encoding::kProtobuf ? Reply(status, "application/json", PrettyJson(StatusObject(error)))
+                                                                          : EncodeValue(output, status, StatusObject(error));
   if (const auto seconds = error.retry_after().count(); seconds > 0) response.headers.push_back({"Retry-After", std::to_string(seconds)});
   else if (const auto* detail = dynamic_cast<const StatusDetail*>(error.attachment()); detail && detail->retry_after_seconds > 0)
     response.headers.push_back({"Retry-After", std::to_string(detail->retry_after_seconds)});

@@ -58,10 +58,12 @@ class Encoder {
   Result<std::shared_ptr<const std::string>> MessageOf(const ItemPtr& item) const;         // protobuf, kept for the next list
   std::string Shaped(const Item& item, store::Revision revision, Columns columns) const;   // JSON
   Result<std::string> ProtobufOf(const Item& item, store::Revision revision) const;        // enveloped
+  Result<std::string> ProtobufMessageOf(const Item& item, store::Revision revision) const;
   // The annotation that stands for a daemon set's template generation belongs to whole objects only.
   void HideTemplateGeneration(json::Value& metadata) const;
   void AppendPartial(std::string& out, const Item& item, store::Revision revision) const;
   json::Value RowOf(const Item& item, store::Revision revision) const;                     // of a Table
+  std::string TableHead(const ListMeta& meta) const;                                       // JSON up to the rows
   std::string TableOf(const std::vector<ItemPtr>& items, const ListMeta& meta) const;
   std::string FrameEvent(std::string_view type, std::string_view object) const;
 

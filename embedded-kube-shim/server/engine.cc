@@ -1,7 +1,10 @@
 #include "embedded-kube-shim/server/engine.h"
 
+#include <algorithm>
+
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/codec.h"
+#include "embedded-kube-shim/api/raw_json.h"
 #include "embedded-kube-shim/api/custom_schema.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/server/conversion.h"
@@ -22,6 +25,13 @@ json::Value TypeFirst(std::string_view kind, std::string_view api_version, json:
   return out;
 }
 
+// Numbers that are no integers may be read back as another kind of number.
+bool HoldsDouble(const json::Value& value) {
+  if (value.kind() == json::Value::Kind::kDouble) return true;
+  return std::any_of(value.Items().begin(), value.Items().end(), HoldsDouble) ||
+         std::any_of(value.Members().begin(), value.Members().end(), [](const json::Member& m) { return HoldsDouble(m.value); });
+}
+
 bool IsDefinition(const ResourceDef& def) { return def.resource == "customresourcedefinitions" && def.group == "apiextensions.k8s.io"; }
 
 }  // namespace
@@ -32,7 +42,34 @@ struct Engine::Running {
   Done done;
   Attempt attempt;
   int attempts = 0, shared_losses = 0;
+  net::Shard* home = nullptr;            // where it ends
 };
+
+// A batch under way. Also ends when nobody runs what the store answered (a shard that has stopped).
+class Engine::Flight {
+ public:
+  explicit Flight(Engine& engine) : engine_(&engine) {
+    std::lock_guard lock(engine.flight_mutex_);
+    ++engine.in_flight_;
+  }
+  Flight(Flight&& other) noexcept : engine_(std::exchange(other.engine_, nullptr)) {}
+  Flight& operator=(Flight&&) = delete;
+  ~Flight() {
+    if (!engine_) return;
+    std::lock_guard lock(engine_->flight_mutex_);
+    if (--engine_->in_flight_ == 0) engine_->landed_.notify_all();
+  }
+
+ private:
+  Engine* engine_;
+};
+
+namespace {
+thread_local net::Shard* home_shard = nullptr;
+}
+
+net::Shard* HomeShard() { return home_shard; }
+void SetHomeShard(net::Shard& shard) { home_shard = &shard; }
 
 Engine::Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, const RbacAuthorizer& rbac, AdmissionChain chain, const Clock& clock,
                Random& random, EngineOptions options, Post post)
@@ -40,33 +77,53 @@ Engine::Engine(store::Store& store, class Registry& registry, Caches& caches, co
       options_(std::move(options)), post_(std::move(post)) {}
 
 void Engine::Run(const Ctx& ctx, std::unique_ptr<WriteOperation> operation, Done done) {
-  Try(std::make_shared<Running>(Running{ctx, std::move(operation), std::move(done), {}, 0, 0}));
+  Try(std::make_shared<Running>(Running{ctx, std::move(operation), std::move(done), {}, 0, 0, HomeShard()}));
 }
 
 Result<Written> Engine::RunAndWait(const Ctx& ctx, std::unique_ptr<WriteOperation> operation) {
-  // Shared with the callback: a caller whose deadline passes leaves, the write may still commit.
+  std::vector<std::unique_ptr<WriteOperation>> one;
+  one.push_back(std::move(operation));
+  std::vector<Result<Written>> answer(1);
+  RunAllAndWait(ctx, std::move(one), &answer);
+  return std::move(answer[0]);
+}
+
+void Engine::RunAllAndWait(const Ctx& ctx, std::vector<std::unique_ptr<WriteOperation>> operations, std::vector<Result<Written>>* answers) {
+  // Shared with the callbacks: a caller whose deadline passes leaves, the writes may still commit.
   struct Wait {
     std::mutex mutex;
     std::condition_variable ready;
-    std::optional<Result<Written>> result;
+    std::vector<std::optional<Result<Written>>> results;
+    std::size_t left = 0;
   };
   auto wait = std::make_shared<Wait>();
-  Run(ctx, std::move(operation), [wait](Result<Written> result) {
-    std::lock_guard lock(wait->mutex);
-    wait->result.emplace(std::move(result));
-    wait->ready.notify_all();
-  });
+  wait->results.resize(operations.size());
+  wait->left = static_cast<std::size_t>(std::count_if(operations.begin(), operations.end(), [](const auto& o) { return o != nullptr; }));
+  std::vector<bool> asked(operations.size());
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (!operations[i]) continue;
+    asked[i] = true;
+    Run(ctx, std::move(operations[i]), [wait, i](Result<Written> result) {
+      std::lock_guard lock(wait->mutex);
+      wait->results[i].emplace(std::move(result));
+      if (--wait->left == 0) wait->ready.notify_all();
+    });
+  }
   std::unique_lock lock(wait->mutex);
-  const auto arrived = [&] { return wait->result.has_value(); };
+  const auto arrived = [&] { return wait->left == 0; };
   if (ctx.deadline == std::chrono::steady_clock::time_point::max()) wait->ready.wait(lock, arrived);
-  else if (!wait->ready.wait_until(lock, ctx.deadline, arrived)) return Fail(Code::kTimeout, "the write was not acknowledged in time");
-  return std::move(*wait->result);
+  else wait->ready.wait_until(lock, ctx.deadline, arrived);
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (!asked[i]) continue;
+    (*answers)[i] = wait->results[i] ? std::move(*wait->results[i]) : Result<Written>(Fail(Code::kTimeout, "the write was not acknowledged in time"));
+  }
 }
 
 void Engine::Try(std::shared_ptr<Running> run) {
   auto& op = *run->operation;
   ++run->attempts;
   op.warnings = op.decode_warnings;
+  if (op.caller.audit) op.caller.audit->clear();   // of an attempt that lost a race
   const auto current = op.target.name.empty() ? nullptr : Find(op.target);
   auto attempt = op.Prepare(*this, run->ctx, current);
   if (!attempt) {
@@ -82,20 +139,15 @@ void Engine::Try(std::shared_ptr<Running> run) {
     run->done(std::move(answer));
     return;
   }
-  auto batch = run->attempt.batch;
-  {
-    std::lock_guard lock(flight_mutex_);
-    ++in_flight_;
-  }
-  store_.Submit(std::move(batch), [this, run](Result<store::Outcome> outcome) {
-    // On the commit thread: hand over at once.
-    post_([this, run, outcome = std::move(outcome)]() mutable {
-      Finish(run, std::move(outcome));
-      std::lock_guard lock(flight_mutex_);
-      if (--in_flight_ == 0) landed_.notify_all();
-    });
+  auto batch = std::move(run->attempt.batch);
+  store_.Submit(std::move(batch), [this, flight = Flight(*this), run](Result<store::Outcome> outcome) mutable {
+    // On the commit thread: hand over at once, and leave nothing here to be destroyed.
+    auto* home = run->home && !MayBlock(run->operation->target) ? run->home : nullptr;
+    post_(home, [this, flight = std::move(flight), run = std::move(run), outcome = std::move(outcome)]() mutable { Finish(std::move(run), std::move(outcome)); });
   });
 }
+
+bool Engine::MayBlock(const Target& target) const { return custom_write_ && (target.def->custom || IsDefinition(*target.def)); }
 
 void Engine::Drain() {
   std::unique_lock lock(flight_mutex_);
@@ -123,8 +175,7 @@ void Engine::Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome
     }
     return;
   }
-  const bool custom = custom_write_ && (op.target.def->custom || IsDefinition(*op.target.def));
-  if (!custom) return Answer(*run, outcome->revision);
+  if (!MayBlock(op.target)) return Answer(*run, outcome->revision);
   const auto revision = outcome->revision;
   custom_write_(op.target, [this, run, revision] { Answer(*run, revision); });
 }
@@ -138,8 +189,13 @@ void Engine::Answer(Running& run, store::Revision revision) {
   }
   auto answer = std::move(attempt.answer);
   if (!answer.item && !answer.answer && attempt.value) {
-    store::Entry entry{attempt.key, *attempt.value, attempt.created ? attempt.created : revision, revision};
-    answer.item = std::make_shared<const Item>(attempt.key.substr(StoragePrefix(*op.target.def).size()), entry);
+    // Mostly the cache still has what was written, scanned already and perhaps parsed.
+    std::string key = attempt.key.substr(StoragePrefix(*op.target.def).size());
+    answer.item = caches_.For(*op.target.def).Get(key);
+    if (!answer.item || answer.item->modified != revision) {
+      store::Entry entry{attempt.key, *attempt.value, attempt.created ? attempt.created : revision, revision};
+      answer.item = std::make_shared<const Item>(std::move(key), entry);
+    }
   }
   if (answer.item && !answer.answer) answer.answer = op.Answer(*this, *answer.item);
   answer.warnings = std::move(op.warnings);
@@ -154,16 +210,20 @@ ItemPtr Engine::Find(const Target& target) const {
 Result<std::shared_ptr<const json::Value>> Engine::Read(const Target& target) const {
   const auto item = Find(target);
   if (!item) return nullptr;
-  if (item->api_version == target.gvk().api_version() && !target.def->coerces_reads) return item->Object();
-  TRY(auto object, InVersion(*item, *target.def, target.version));
+  return SharedInVersion(*item, *target.def, target.version);
+}
+
+Result<std::shared_ptr<const json::Value>> Engine::SharedInVersion(const Item& item, const ResourceDef& def, std::string_view version) const {
+  if (item.api_version() == def.Kind(version).api_version() && !def.coerces_reads) return item.Object();
+  TRY(auto object, InVersion(item, def, version));
   return std::make_shared<const json::Value>(std::move(object));
 }
 
 Result<json::Value> Engine::InVersion(const Item& item, const ResourceDef& def, std::string_view version) const {
   auto object = item.Object()->Clone();
   const auto wanted = def.Kind(version).api_version();
-  if (def.custom && (def.coerces_reads || item.api_version != wanted)) FreshenStored(def, object);
-  if (item.api_version != wanted) TRY_VOID(ConvertObject(def, item.api_version, wanted, object));
+  if (def.custom && (def.coerces_reads || item.api_version() != wanted)) FreshenStored(def, object);
+  if (item.api_version() != wanted) TRY_VOID(ConvertObject(def, item.api_version(), wanted, object));
   return object;
 }
 
@@ -175,11 +235,11 @@ Result<std::vector<ItemPtr>> Engine::ItemsInVersion(std::vector<ItemPtr> items, 
   const auto replace = [&](std::size_t index, json::Value object) {
     const auto& item = *items[index];
     if (auto* metadata = object.Find("metadata")) metadata->Erase("resourceVersion");
-    store::Entry entry{Cat(StoragePrefix(def), item.key), Bytes(TypeFirst(def.kind, wanted, std::move(object)).Dump()), item.created, item.modified};
-    items[index] = std::make_shared<const Item>(item.key, entry);
+    store::Entry entry{Cat(StoragePrefix(def), item.key()), Bytes(TypeFirst(def.kind, wanted, std::move(object)).Dump()), item.created, item.modified};
+    items[index] = std::make_shared<const Item>(item.key(), entry);
   };
   for (std::size_t i = 0; i < items.size(); ++i) {
-    const bool other = items[i]->api_version != wanted;
+    const bool other = items[i]->api_version() != wanted;
     if (!other && !def.coerces_reads) continue;
     auto object = items[i]->Object()->Clone();
     FreshenStored(def, object);
@@ -188,7 +248,7 @@ Result<std::vector<ItemPtr>> Engine::ItemsInVersion(std::vector<ItemPtr> items, 
       at.push_back(i);
       continue;
     }
-    TRY_VOID(ConvertObject(def, items[i]->api_version, wanted, object));
+    TRY_VOID(ConvertObject(def, items[i]->api_version(), wanted, object));
     replace(i, std::move(object));
   }
   if (foreign.empty()) return items;
@@ -201,7 +261,7 @@ Result<std::vector<ItemPtr>> Engine::ItemsInVersion(std::vector<ItemPtr> items, 
   return items;
 }
 
-Result<Bytes> Engine::Encode(const Target& target, json::Value object) const {
+Result<Bytes> Engine::Encode(const Target& target, json::Value object, ParsedOffer* parsed) const {
   const auto& def = *target.def;
   if (auto* metadata = object.Find("metadata")) metadata->Erase("resourceVersion");
   const auto stored = StorageApiVersion(def);
@@ -211,10 +271,14 @@ Result<Bytes> Engine::Encode(const Target& target, json::Value object) const {
   constexpr std::size_t kMostKept = 256 << 10;
   thread_local std::string buffer;
   buffer.clear();
-  TypeFirst(def.kind, stored, std::move(object)).DumpTo(buffer);
-  std::string text(buffer);
+  const SchemaPtr schema = target.schema_version().schema;
+  json::Value document = TypeFirst(def.kind, stored, std::move(object));
+  DumpTyped(schema, document, buffer);
+  Bytes bytes{std::string(buffer)};
   if (buffer.capacity() > kMostKept) std::string().swap(buffer);
-  return Bytes(std::move(text));
+  // Nobody here looks at events.
+  if (parsed && !def.custom && !HoldsRawJson(schema) && def.resource != "events" && !HoldsDouble(document)) *parsed = ParsedOffer(bytes, std::move(document));
+  return bytes;
 }
 
 Result<json::Value> Engine::Convert(const ResourceDef& def, std::string_view api_version, json::Value object) const {

@@ -1,6 +1,7 @@
 #pragma once
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,12 +19,17 @@
 #include "embedded-kube-shim/client/client.h"
 #include "store/store.h"
 
+namespace skerry::net {
+class Shard;
+}
+
 // The one path of every write, for HTTP and for clients of this process. Reads go to the caches directly.
 namespace skerry::kube {
 
 struct Caller {
   User user;
   std::string user_agent;
+  std::shared_ptr<std::map<std::string, std::string>> audit;   // what admission adds to the request's audit record; null: nothing is recorded
 };
 
 enum class FieldValidation : std::uint8_t { kIgnore, kWarn, kStrict };
@@ -57,6 +63,7 @@ struct Attempt {
   store::Batch batch;                // empty ops: nothing to commit (dry run)
   std::string key;                   // of the object that is answered
   std::optional<Bytes> value;        // its new content
+  ParsedOffer parsed;                // the same as a document, for whoever looks at it first
   std::optional<std::size_t> key_expect;   // index of the expectation on `key`
   store::Revision created = 0;       // of an existing object
   Written answer;                    // item is filled from value and the commit's revision when null
@@ -99,13 +106,16 @@ struct EngineOptions {
 class Engine final : public AdmissionWorld {
  public:
   using Done = std::move_only_function<void(Result<Written>)>;
-  using Post = std::function<void(std::move_only_function<void()>)>;   // runs a job on a thread that may work
+  // Runs a job on `home`, or when it is null on a thread that may block.
+  using Post = std::function<void(net::Shard* home, std::move_only_function<void()>)>;
   Engine(store::Store& store, class Registry& registry, Caches& caches, const Authorizer& authorizer, const RbacAuthorizer& rbac, AdmissionChain chain, const Clock& clock,
          Random& random, EngineOptions options, Post post);
 
-  // `done` is called once, on the calling thread or a posted one.
+  // `done` is called once, on the calling thread or a posted one: on the same shard when a shard calls.
   void Run(const Ctx& ctx, std::unique_ptr<WriteOperation> operation, Done done);
   Result<Written> RunAndWait(const Ctx& ctx, std::unique_ptr<WriteOperation> operation);
+  // All of them at the same time; null ones are passed over and their answers left as they are. As many answers as operations.
+  void RunAllAndWait(const Ctx& ctx, std::vector<std::unique_ptr<WriteOperation>> operations, std::vector<Result<Written>>* answers);
 
   // Waits until no submitted batch is unanswered. Before destruction; nobody may start writes any more.
   void Drain();
@@ -116,6 +126,8 @@ class Engine final : public AdmissionWorld {
   ObjectCache& CacheOf(const ResourceDef& def) const { return caches_.For(def); }
   // An item in another version than it is stored in.
   Result<json::Value> InVersion(const Item& item, const ResourceDef& def, std::string_view version) const;
+  // The same where nobody changes it: not a copy when it is stored like that.
+  Result<std::shared_ptr<const json::Value>> SharedInVersion(const Item& item, const ResourceDef& def, std::string_view version) const;
   // The items, converted where they are stored in another version or form. One conversion request for all of them.
   Result<std::vector<ItemPtr>> ItemsInVersion(std::vector<ItemPtr> items, const ResourceDef& def, std::string_view version) const;
 
@@ -125,7 +137,8 @@ class Engine final : public AdmissionWorld {
   // `next` is decoded and defaulted, in the requested version.
   Result<Attempt> PrepareUpdate(const Ctx& ctx, WriteOperation& op, const ItemPtr& current, json::Value next);
   // Canonical bytes in the storage version, without resourceVersion.
-  Result<Bytes> Encode(const Target& target, json::Value object) const;
+  // `parsed`: also offers the document to the item that will be made of the bytes.
+  Result<Bytes> Encode(const Target& target, json::Value object, ParsedOffer* parsed = nullptr) const;
   // Told of every committed write of a custom resource or of a definition; the write is answered when `answer` is called, once. Set before
   // the first write.
   using CustomWrite = std::function<void(const Target&, std::move_only_function<void()> answer)>;
@@ -150,9 +163,11 @@ class Engine final : public AdmissionWorld {
 
  private:
   struct Running;
+  class Flight;
   void Try(std::shared_ptr<Running> run);
   void Finish(std::shared_ptr<Running> run, Result<store::Outcome> outcome);
   void Answer(Running& run, store::Revision revision);
+  bool MayBlock(const Target& target) const;   // its end waits for somebody
 
   store::Store& store_;
   class Registry& registry_;
@@ -169,6 +184,10 @@ class Engine final : public AdmissionWorld {
   std::condition_variable landed_;
   std::size_t in_flight_ = 0;            // guarded: batches that the store has not answered
 };
+
+// The shard whose thread this is; null elsewhere. A shard becomes known when it is first asked to run a write.
+net::Shard* HomeShard();
+void SetHomeShard(net::Shard& shard);
 
 // Operations.
 std::unique_ptr<WriteOperation> NewCreate(Target target, json::Value object);          // decoded, not yet defaulted

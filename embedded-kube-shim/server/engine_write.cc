@@ -110,7 +110,7 @@ json::Value OptionsOf(const WriteOperation& op, Operation operation) {
 AdmissionRequest AdmissionFor(WriteOperation& op, Operation operation, json::Value* object, const json::Value* old, store::Batch& batch) {
   const auto& target = op.target;
   op.admission_options = OptionsOf(op, operation);
-  return AdmissionRequest{*target.def, target.version, target.subresource, target.ns, target.name, operation, object, old, &op.admission_options, op.caller.user, op.options.dry_run, op.warnings, batch};
+  return AdmissionRequest{*target.def, target.version, target.subresource, target.ns, target.name, operation, object, old, &op.admission_options, op.caller.user, op.options.dry_run, op.warnings, batch, op.caller.audit.get()};
 }
 
 Result<Attempt> Engine::PrepareCreate(const Ctx& ctx, WriteOperation& op, json::Value object) {
@@ -140,12 +140,14 @@ Result<Attempt> Engine::PrepareCreate(const Ctx& ctx, WriteOperation& op, json::
   attempt.key = StorageKey(def, target.ns, name);
   attempt.answer.created = true;
   if (has_version) attempt.answer.answer = object.Clone();   // shown as it was sent
-  TRY(attempt.value, Encode(target, std::move(object)));
-  const auto existing = caches_.For(def).Get(attempt.key.substr(StoragePrefix(def).size()));
-  if (existing && op.options.dry_run) return std::unexpected(AlreadyExistsError(def.group, def.resource, name));
+  // Of what has a specification somebody is waiting to look at it.
+  const bool looked_at = def.has_generation && !op.options.dry_run;
+  TRY(attempt.value, Encode(target, std::move(object), looked_at ? &attempt.parsed : nullptr));
   if (op.options.dry_run) {
+    const auto below = attempt.key.substr(StoragePrefix(def).size());
+    if (caches_.For(def).Get(below)) return std::unexpected(AlreadyExistsError(def.group, def.resource, name));
     attempt.batch = {};
-    attempt.answer.item = std::make_shared<const Item>(attempt.key.substr(StoragePrefix(def).size()), store::Entry{attempt.key, *attempt.value, 0, 0});
+    attempt.answer.item = std::make_shared<const Item>(below, store::Entry{attempt.key, *attempt.value, 0, 0});
     return attempt;
   }
   attempt.key_expect = attempt.batch.expects.size();
@@ -189,7 +191,8 @@ Result<Attempt> Engine::PrepareUpdate(const Ctx& ctx, WriteOperation& op, const 
   const auto& def = *target.def;
   const auto& version = target.schema_version();
   Context context(*this, op);
-  TRY(const auto old, InVersion(*current, def, target.version));
+  TRY(const auto stored, SharedInVersion(*current, def, target.version));
+  const json::Value& old = *stored;
   Attempt attempt;
   TRY_VOID(PlaceInNamespace(target, next));
   auto admission = AdmissionFor(op, Operation::kUpdate, &next, &old, attempt.batch);
@@ -210,18 +213,16 @@ Result<Attempt> Engine::PrepareUpdate(const Ctx& ctx, WriteOperation& op, const 
   attempt.key = StorageKey(def, target.ns, target.name);
   attempt.created = current->created;
   const bool gone = IsFinallyDeleted(def, next);
-  TRY(attempt.value, Encode(target, std::move(next)));
-  const auto shown = std::make_shared<const Item>(current->key, store::Entry{attempt.key, *attempt.value, current->created, current->modified});
+  TRY(attempt.value, Encode(target, std::move(next), op.options.dry_run || gone ? nullptr : &attempt.parsed));
+  if (op.options.dry_run || gone) attempt.answer.item = std::make_shared<const Item>(current->key(), store::Entry{attempt.key, *attempt.value, current->created, current->modified});
   if (op.options.dry_run) {
     attempt.batch = {};
-    attempt.answer.item = shown;
     return attempt;
   }
   attempt.key_expect = attempt.batch.expects.size();
   attempt.batch.expects.push_back({attempt.key, current->modified});
   if (gone) {
     attempt.batch.ops.push_back({attempt.key, std::nullopt});
-    attempt.answer.item = shown;
     BeginDelete(*this, op, old, attempt);
   } else {
     attempt.batch.ops.push_back({attempt.key, attempt.value});

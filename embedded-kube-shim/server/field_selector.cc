@@ -88,9 +88,9 @@ std::string PathOf(const ResourceDef& def, std::string_view version, std::string
 }
 
 std::string ValueAt(const Item& item, std::string_view path) {
-  if (path == "metadata.name") return item.name;
-  if (path == "metadata.namespace") return item.ns;
-  if (path == "spec.nodeName") return item.node_name;
+  if (path == "metadata.name") return std::string(item.name());
+  if (path == "metadata.namespace") return std::string(item.ns());
+  if (path == "spec.nodeName") return std::string(item.node_name());
   std::string_view form;
   if (const auto colon = path.find(':'); colon != std::string_view::npos) {
     form = path.substr(0, colon);
@@ -131,6 +131,10 @@ bool FieldSelector::Matches(const Item& item) const {
   for (const auto& term : terms_)
     if ((ValueAt(item, term.field) == term.value) != term.equal) return false;
   return true;
+}
+
+bool FieldSelector::ReadsBody() const {
+  return std::any_of(terms_.begin(), terms_.end(), [](const Term& term) { return !term.field.starts_with("metadata."); });
 }
 
 std::string_view FieldSelector::Required(std::string_view field) const {

@@ -19,6 +19,8 @@ class FieldSelector {
   static Result<FieldSelector> Parse(std::string_view text, const ResourceDef& def, std::string_view version);
   bool empty() const { return terms_.empty(); }
   bool Matches(const Item& item) const;
+  // Whether it reads more than the metadata: then the object has to be in the version that was asked for.
+  bool ReadsBody() const;
   // The value of metadata.name= (or namespace) that every match must have; empty = none.
   std::string_view Required(std::string_view field) const;
 

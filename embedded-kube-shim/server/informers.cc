@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <atomic>
 #include <map>
 
 #include "core/base/strings.h"
 #include "core/text/selector.h"
+#include "embedded-kube-shim/client/change.h"
 #include "embedded-kube-shim/server/conversion.h"
 #include "embedded-kube-shim/server/local_client.h"
 #include "embedded-kube-shim/server/watch_source.h"
@@ -17,9 +19,9 @@ struct View {
   std::string api_version;
 
   ObjectPtr Show(const Item& item) const {
-    if (!def || item.api_version == api_version) return item.Object();
+    if (!def || item.api_version() == api_version) return item.Object();
     auto object = item.Object()->Clone();
-    if (!ConvertObject(*def, item.api_version, api_version, object)) return item.Object();   // whoever converts is away: better as stored than not at all
+    if (!ConvertObject(*def, item.api_version(), api_version, object)) return item.Object();   // whoever converts is away: better as stored than not at all
     return std::make_shared<const json::Value>(std::move(object));
   }
 };
@@ -36,7 +38,7 @@ class CacheLister final : public Lister {
   std::vector<ObjectPtr> OwnedBy(std::string_view uid) const override {
     auto items = view_.cache->OwnedBy(uid);
     std::erase_if(items, [&](const ItemPtr& item) {
-      for (const auto& owner : item->owners)
+      for (const auto& owner : item->owners())
         if (owner.uid == uid && owner.controller) return false;
       return true;
     });
@@ -50,6 +52,12 @@ class CacheLister final : public Lister {
     return Shown(items);
   }
   std::vector<ObjectPtr> OnNode(std::string_view node) const override { return Shown(view_.cache->OnNode(node)); }
+  std::size_t Size() const override { return view_.cache->size(); }
+  std::vector<ObjectPtr> Uncontrolled(std::string_view ns) const override {
+    auto items = view_.cache->List(Prefix(ns)).items;
+    std::erase_if(items, [](const ItemPtr& item) { return std::any_of(item->owners().begin(), item->owners().end(), [](const OwnerReference& o) { return o.controller; }); });
+    return Shown(items);
+  }
 
  private:
   static std::string Prefix(std::string_view ns) { return ns.empty() ? std::string() : Cat(ns, "/"); }
@@ -63,9 +71,37 @@ class CacheLister final : public Lister {
   const View view_;
 };
 
+// Of an item, which knows who it is without being parsed.
+class ItemChange final : public Change {
+ public:
+  ItemChange(const View& view, Notification::Type type, const Item& item, const Item* previous) : view_(view), type_(type), item_(item), previous_(previous) {}
+  Notification::Type type() const override { return type_; }
+  std::string_view ns() const override { return item_.ns(); }
+  std::string_view name() const override { return item_.name(); }
+  std::string_view uid() const override { return item_.uid(); }
+  bool terminating() const override { return !item_.deletion_timestamp().empty(); }
+  bool HasFinalizer(std::string_view finalizer) const override {
+    const auto& all = item_.finalizers();
+    return std::find(all.begin(), all.end(), finalizer) != all.end();
+  }
+  std::vector<Owner> owners() const override {
+    std::vector<Owner> out;
+    for (const auto& owner : item_.owners()) out.push_back({owner.uid, owner.api_version, owner.kind, owner.name, owner.block_owner_deletion});
+    return out;
+  }
+  bool continues() const override { return previous_ != nullptr; }
+  Notification Objects() const override { return {type_, view_.Show(item_), previous_ ? view_.Show(*previous_) : nullptr}; }
+
+ private:
+  const View& view_;
+  const Notification::Type type_;
+  const Item& item_;
+  const Item* const previous_;   // may be null
+};
+
 // One delivery thread for all subscribers. A subscriber that fell behind the kept history is told the difference between what it knew
 // and what there is.
-class CacheInformers final : public Informers {
+class CacheInformers final : public Informers, public ChangeInformers {
  public:
   CacheInformers(Caches& caches, const Registry& registry) : caches_(caches), registry_(registry) {
     thread_ = std::thread([this] { Deliver(); });
@@ -88,20 +124,19 @@ class CacheInformers final : public Informers {
   }
 
   std::shared_ptr<void> Subscribe(Resource resource, std::function<void(const Notification&)> callback) override {
+    return SubscribeChanges(resource, [callback = std::move(callback)](const Change& change) { callback(change.Objects()); });
+  }
+
+  std::shared_ptr<void> SubscribeChanges(Resource resource, Callback callback) override {
     auto subscriber = std::make_shared<Subscriber>();
     subscriber->view = ViewOf(resource);
     subscriber->callback = std::move(callback);
-    Restart(*subscriber);
-    {
-      std::lock_guard lock(mutex_);
-      subscribers_.push_back(subscriber);
-      pending_ = true;
-    }
-    changed_.notify_all();
+    Restart(subscriber);
+    Wake(subscriber);
     return std::shared_ptr<void>(nullptr, [this, subscriber](void*) {
       {
         std::lock_guard lock(mutex_);
-        std::erase(subscribers_, subscriber);
+        std::erase(ready_, subscriber);
       }
       std::lock_guard running(subscriber->running);   // waits for a delivery under way; re-entrant from the callback itself
       subscriber->gone = true;
@@ -114,12 +149,19 @@ class CacheInformers final : public Informers {
  private:
   struct Subscriber {
     View view;
-    std::function<void(const Notification&)> callback;
+    Callback callback;
+    bool ready = false;                            // stands in ready_; guarded by mutex_
     std::recursive_mutex running;                  // guards the rest
     bool gone = false;
-    std::vector<ItemPtr> initial;
+    std::vector<ItemPtr> initial;                  // still to be told of
+    std::size_t told = 0;                          // of them
+    Notification::Type initial_type = Notification::Type::kAdded;
     std::unique_ptr<Subscription> subscription;
   };
+  using SubscriberPtr = std::shared_ptr<Subscriber>;
+  // So many changes one subscriber is told of before it is the next one's turn: many are interested in the same objects, and parsed
+  // ones are kept for a while only.
+  static constexpr std::size_t kTurn = 256;
 
   View ViewOf(Resource resource) const {
     const auto parts = Split(resource, '/');
@@ -135,62 +177,79 @@ class CacheInformers final : public Informers {
     return view;
   }
 
-  void Restart(Subscriber& subscriber) {
+  void Restart(const SubscriberPtr& subscriber) {
     ObjectCache::Snapshot snapshot;
-    subscriber.subscription = subscriber.view.cache->ListAndSubscribe("", &snapshot);
-    subscriber.initial = std::move(snapshot.items);
-    subscriber.subscription->OnReady([this] { Wake(); });
+    subscriber->subscription = subscriber->view.cache->ListAndSubscribe("", &snapshot);
+    subscriber->initial = std::move(snapshot.items);
+    subscriber->told = 0;
+    subscriber->subscription->OnReady([this, weak = std::weak_ptr(subscriber)] {
+      if (auto strong = weak.lock()) Wake(std::move(strong));
+    });
   }
 
-  void Wake() {
+  void Wake(SubscriberPtr subscriber) {
+    bool first = false;   // only then the delivery thread may be asleep
     {
       std::lock_guard lock(mutex_);
-      pending_ = true;
+      if (std::exchange(subscriber->ready, true)) return;
+      first = ready_.empty();
+      ready_.push_back(std::move(subscriber));
     }
-    changed_.notify_all();
+    if (first) changed_.notify_all();
   }
 
   void Deliver() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [this] { return stopping_ || pending_; });
+      changed_.wait(lock, [this] { return stopping_ || !ready_.empty(); });
       if (stopping_) return;
-      pending_ = false;
-      const auto todo = subscribers_;
+      auto todo = std::exchange(ready_, {});
+      for (const auto& subscriber : todo) subscriber->ready = false;
       lock.unlock();
-      for (const auto& subscriber : todo) {
-        std::lock_guard running(subscriber->running);
-        if (!subscriber->gone) Drain(*subscriber);
+      for (bool more = true; more;) {
+        more = false;
+        for (const auto& subscriber : todo) {
+          std::lock_guard running(subscriber->running);
+          if (!subscriber->gone) more |= TakeTurn(subscriber);
+        }
       }
+      todo.clear();   // perhaps the last to hold one
       lock.lock();
     }
   }
 
-  void Drain(Subscriber& subscriber) {
-    for (const auto& item : std::exchange(subscriber.initial, {})) Tell(subscriber, Notification::Type::kAdded, *item, nullptr);
-    for (;;) {
-      if (subscriber.gone) return;
-      std::vector<EventPtr> events;
-      store::Revision drained_at = 0;
-      if (!subscriber.subscription->Next(&events, 512, &drained_at)) {
-        Restart(subscriber);   // objects that vanished meanwhile are found by level-triggered readers through the lister
-        for (const auto& item : std::exchange(subscriber.initial, {})) Tell(subscriber, Notification::Type::kModified, *item, nullptr);
-        continue;
-      }
-      for (const auto& event : events) {
-        if (subscriber.gone) return;
-        switch (event->type) {
-          case CacheEvent::Type::kAdded: Tell(subscriber, Notification::Type::kAdded, *event->item, nullptr); break;
-          case CacheEvent::Type::kModified: Tell(subscriber, Notification::Type::kModified, *event->item, event->previous.get()); break;
-          case CacheEvent::Type::kDeleted: Tell(subscriber, Notification::Type::kDeleted, *event->item, nullptr); break;
-        }
-      }
-      if (drained_at != 0) return;
+  // True: there is more to tell.
+  bool TakeTurn(const SubscriberPtr& pointer) {
+    auto& subscriber = *pointer;
+    std::size_t left = kTurn;
+    for (; left > 0 && subscriber.told < subscriber.initial.size(); --left) {
+      Tell(subscriber, subscriber.initial_type, *subscriber.initial[subscriber.told++], nullptr);
+      if (subscriber.gone) return false;
     }
+    if (subscriber.told < subscriber.initial.size()) return true;
+    subscriber.initial = {};
+    subscriber.told = 0;
+    if (left == 0) return true;
+    std::vector<EventPtr> events;
+    store::Revision drained_at = 0;
+    if (!subscriber.subscription->Next(&events, left, &drained_at)) {
+      Restart(pointer);   // objects that vanished meanwhile are found by level-triggered readers through the lister
+      subscriber.initial_type = Notification::Type::kModified;
+      return true;
+    }
+    for (const auto& event : events) {
+      if (subscriber.gone) return false;
+      switch (event->type) {
+        case CacheEvent::Type::kAdded: Tell(subscriber, Notification::Type::kAdded, *event->item, nullptr); break;
+        case CacheEvent::Type::kModified: Tell(subscriber, Notification::Type::kModified, *event->item, event->previous.get()); break;
+        case CacheEvent::Type::kDeleted: Tell(subscriber, Notification::Type::kDeleted, *event->item, nullptr); break;
+      }
+    }
+    return drained_at == 0;
   }
 
   static void Tell(Subscriber& subscriber, Notification::Type type, const Item& item, const Item* previous) {
-    subscriber.callback({type, subscriber.view.Show(item), previous ? subscriber.view.Show(*previous) : nullptr});
+    subscriber.callback(ItemChange(subscriber.view, type, item, previous));
   }
 
   Caches& caches_;
@@ -198,8 +257,8 @@ class CacheInformers final : public Informers {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, std::unique_ptr<CacheLister>, std::less<>> listers_;   // guarded
-  std::vector<std::shared_ptr<Subscriber>> subscribers_;                        // guarded
-  bool pending_ = false, stopping_ = false;                                     // guarded
+  std::vector<SubscriberPtr> ready_;                                            // guarded: who may have something to be told of
+  bool stopping_ = false;                                                       // guarded
   std::thread thread_;
 };
 

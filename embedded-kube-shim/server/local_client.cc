@@ -33,33 +33,40 @@ class LocalClient final : public Client {
     TRY(auto target, Find(resource, ns, "", {}));
     TRY_VOID(Allow(target, "list"));
     TRY(const auto labels, text::LabelSelector::Parse(label_selector));
-    const auto wanted = target.gvk().api_version();
     std::vector<ObjectPtr> out;
     for (const auto& item : engine_.CacheOf(*target.def).List(ns.empty() ? std::string() : Cat(ns, "/")).items) {
       if (!SelectedBy(*item, labels, {})) continue;
-      if (item->api_version == wanted && !target.def->coerces_reads) {
-        out.push_back(item->Object());
-        continue;
-      }
-      TRY(auto object, engine_.InVersion(*item, *target.def, target.version));
-      out.push_back(std::make_shared<const json::Value>(std::move(object)));
+      TRY(auto object, engine_.SharedInVersion(*item, *target.def, target.version));
+      out.push_back(std::move(object));
     }
     return out;
   }
 
   Result<ObjectPtr> Create(const Ctx& ctx, Resource resource, json::Value object, std::string_view subresource) override {
-    const std::string ns(object.At({"metadata", "namespace"}).Str()), name(object.At({"metadata", "name"}).Str());
-    TRY(auto target, Find(resource, ns, subresource.empty() ? std::string_view() : std::string_view(name), subresource));
-    TRY_VOID(Allow(target, "create"));
-    if (subresource == "binding") return Write(ctx, target, NewBinding(target, std::move(object)));
-    if (subresource == "eviction") return Write(ctx, target, NewEviction(target, {}));
-    if (subresource == "token") {
-      if (!object["spec"]["expirationSeconds"].is_int()) object.Set("spec").Set("expirationSeconds") = 3600;
-      TRY(auto token, CreateToken(ctx, engine_, tokens_, user_, target, std::move(object)));
-      return std::make_shared<const json::Value>(std::move(token));
+    if (subresource == "token") return Token(ctx, resource, std::move(object));
+    TRY(auto operation, Creation(resource, std::move(object), subresource));
+    const Target target = operation->target;
+    return Write(ctx, target, std::move(operation));
+  }
+
+  std::vector<Result<ObjectPtr>> CreateAll(const Ctx& ctx, Resource resource, std::vector<json::Value> objects, std::string_view subresource) override {
+    if (subresource == "token" || objects.size() < 2) return Client::CreateAll(ctx, resource, std::move(objects), subresource);
+    std::vector<Result<Written>> written;
+    std::vector<std::unique_ptr<WriteOperation>> operations;
+    std::vector<Target> targets;
+    for (json::Value& object : objects) {
+      auto operation = Creation(resource, std::move(object), subresource);
+      written.push_back(operation ? Result<Written>(Written{}) : std::unexpected(std::move(operation).error()));
+      targets.push_back(operation ? (*operation)->target : Target());
+      operations.push_back(operation ? std::move(*operation) : nullptr);
+      if (operations.back()) Sign(*operations.back());
     }
-    TRY(auto decoded, Decoded(target, std::move(object)));
-    return Write(ctx, target, NewCreate(target, std::move(decoded)));
+    engine_.RunAllAndWait(ctx, std::move(operations), &written);
+    std::vector<Result<ObjectPtr>> out;
+    for (std::size_t i = 0; i < written.size(); ++i) {
+      out.push_back(written[i] ? Shown(targets[i], std::move(*written[i])) : Result<ObjectPtr>(std::unexpected(std::move(written[i]).error())));
+    }
+    return out;
   }
 
   Result<ObjectPtr> Update(const Ctx& ctx, Resource resource, json::Value object, std::string_view subresource) override {
@@ -129,15 +136,41 @@ class LocalClient final : public Client {
     return std::move(decoded.object);
   }
 
+  Result<ObjectPtr> Token(const Ctx& ctx, Resource resource, json::Value object) {
+    const std::string ns(object.At({"metadata", "namespace"}).Str()), name(object.At({"metadata", "name"}).Str());
+    TRY(auto target, Find(resource, ns, name, "token"));
+    TRY_VOID(Allow(target, "create"));
+    if (!object["spec"]["expirationSeconds"].is_int()) object.Set("spec").Set("expirationSeconds") = 3600;
+    TRY(auto token, CreateToken(ctx, engine_, tokens_, user_, target, std::move(object)));
+    return std::make_shared<const json::Value>(std::move(token));
+  }
+
+  Result<std::unique_ptr<WriteOperation>> Creation(Resource resource, json::Value object, std::string_view subresource) {
+    const std::string ns(object.At({"metadata", "namespace"}).Str()), name(object.At({"metadata", "name"}).Str());
+    TRY(auto target, Find(resource, ns, subresource.empty() ? std::string_view() : std::string_view(name), subresource));
+    TRY_VOID(Allow(target, "create"));
+    if (subresource == "binding") return NewBinding(std::move(target), std::move(object));
+    if (subresource == "eviction") return NewEviction(std::move(target), {});
+    TRY(auto decoded, Decoded(target, std::move(object)));
+    return NewCreate(std::move(target), std::move(decoded));
+  }
+
+  void Sign(WriteOperation& operation) const {
+    operation.caller = {user_, manager_};
+    operation.options.field_manager = manager_;
+    operation.options.field_validation = FieldValidation::kIgnore;
+  }
+
   Result<ObjectPtr> Write(const Ctx& ctx, const Target& target, std::unique_ptr<WriteOperation> operation) {
-    operation->caller = {user_, manager_};
-    operation->options.field_manager = manager_;
-    operation->options.field_validation = FieldValidation::kIgnore;
+    Sign(*operation);
     TRY(auto written, engine_.RunAndWait(ctx, std::move(operation)));
+    return Shown(target, std::move(written));
+  }
+
+  Result<ObjectPtr> Shown(const Target& target, Written written) const {
     if (written.answer) return std::make_shared<const json::Value>(std::move(*written.answer));
     if (!written.item) return std::make_shared<const json::Value>(json::Value::Object());
-    TRY(auto shown, engine_.InVersion(*written.item, *target.def, target.version));
-    return std::make_shared<const json::Value>(std::move(shown));
+    return engine_.SharedInVersion(*written.item, *target.def, target.version);
   }
 
   Engine& engine_;

@@ -18,6 +18,7 @@ http::Response Text(int status, std::string body) {
   http::Response response;
   response.status = status;
   response.headers.push_back({"Content-Type", "text/plain; charset=utf-8"});
+  response.headers.push_back({"Cache-Control", "no-cache, private"});
   response.headers.push_back({"X-Content-Type-Options", "nosniff"});
   response.body = Bytes(std::move(body));
   return response;
@@ -73,7 +74,8 @@ bool WantsAggregated(const http::Request& request, std::string* version) {
 }  // namespace
 
 struct NonResource::Documents {
-  std::uint64_t generation = 0;
+  std::uint64_t generation = 0, others_generation = 0;
+  RemoteVersions versions;                       // of other servers
   struct Document {
     Bytes bytes;
     std::string etag;
@@ -96,11 +98,13 @@ struct NonResource::Documents {
 };
 
 std::shared_ptr<NonResource::Documents> NonResource::Current() {
-  const auto generation = engine_.resources().generation();
+  const auto generation = engine_.resources().generation(), others = others_ ? others_->generation() : 0;
   std::lock_guard lock(mutex_);
-  if (!documents_ || documents_->generation != generation) {
+  if (!documents_ || documents_->generation != generation || documents_->others_generation != others) {
     documents_ = std::make_shared<Documents>();
     documents_->generation = generation;
+    documents_->others_generation = others;
+    if (others_) documents_->versions = others_->Versions();
   }
   return documents_;
 }
@@ -162,6 +166,10 @@ std::optional<http::Reply> NonResource::Serve(const RestRequest& request) {
       all.push_back("/apis/" + def->group);
       for (const auto& version : def->versions) all.push_back(Cat("/apis/", def->group, "/", version.name));
     }
+    for (const auto& other : Current()->versions) {
+      all.push_back("/apis/" + other.group);
+      all.push_back(Cat("/apis/", other.group, "/", other.version));
+    }
     std::sort(all.begin(), all.end());
     all.erase(std::unique(all.begin(), all.end()), all.end());
     paths = json::Value::Array();
@@ -181,10 +189,12 @@ std::optional<http::Reply> NonResource::Discovery(const RestRequest& request, st
   if (trailing) path.remove_suffix(1);
   const auto parts = Split(path.substr(1), '/');
   const bool core = parts[0] == "api";
+  auto documents = Current();
+  const auto& others = documents->versions;
   const auto known_group = [&] {
     if (core || parts.size() < 2) return true;
     const auto all = registry.All();
-    return std::any_of(all->begin(), all->end(), [&](const ResourcePtr& def) { return def->group == parts[1]; });
+    return std::any_of(others.begin(), others.end(), [&](const RemoteVersion& other) { return other.group == parts[1]; }) || std::any_of(all->begin(), all->end(), [&](const ResourcePtr& def) { return def->group == parts[1]; });
   };
   if (!known_group()) return std::nullopt;
   for (const auto part : parts)
@@ -192,10 +202,9 @@ std::optional<http::Reply> NonResource::Discovery(const RestRequest& request, st
   json::Value document;
   if (parts.size() == 1) {
     std::string version;
-    auto documents = Current();
     if (core && http.method != "GET" && http.method != "HEAD") return http::Reply(EncodeError(http, MethodNotAllowedError()));
     if (WantsAggregated(http, &version)) {
-      const auto made = documents->Get(core ? "aggregated/api" : "aggregated/apis", [&] { return DiscoveryAggregated(registry, core).Dump() + "\n"; });
+      const auto made = documents->Get(core ? "aggregated/api" : "aggregated/apis", [&] { return DiscoveryAggregated(registry, core, others).Dump() + "\n"; });
       return http::Reply(Tagged(http, made.bytes, made.etag, kAggregated, "public"));
     }
     if (core) {
@@ -204,21 +213,21 @@ std::optional<http::Reply> NonResource::Discovery(const RestRequest& request, st
       address = json::Value::Array();
       auto entry = json::Value::Object();
       entry.Set("clientCIDR") = "0.0.0.0/0";
-      entry.Set("serverAddress") = info_.advertise;
+      entry.Set("serverAddress") = info_.advertise();
       address.Append(std::move(entry));
     } else {
-      document = DiscoveryGroupList(registry);
+      document = DiscoveryGroupList(registry, others);
     }
   } else if (core && parts.size() == 2) {
     document = DiscoveryResources(registry, "", parts[1]);
   } else if (!core && parts.size() == 2) {
-    document = DiscoveryGroup(registry, parts[1]);
+    document = DiscoveryGroup(registry, parts[1], others);
   } else if (!core && parts.size() == 3) {
     document = DiscoveryResources(registry, parts[1], parts[2]);
   }
   if (document.is_null()) return http::Reply(EncodeError(http, ResourceNotFoundError()));
   if (http.method != "GET" && (core || parts.size() > 2) && parts.size() > 1) return http::Reply(EncodeError(http, MethodNotAllowedError()));
-  auto output = Negotiate(http, !core && parts.size() == 2 ? MediaScope::kDocument : MediaScope::kObject);
+  auto output = Negotiate(http, parts.size() == 1 || (!core && parts.size() == 2) ? MediaScope::kDocument : MediaScope::kObject);
   if (!output) return http::Reply(EncodeError(http, output.error()));
   return http::Reply(EncodeValue(*output, 200, document));
 }
@@ -231,10 +240,10 @@ std::optional<http::Reply> NonResource::OpenApi(const RestRequest& request, std:
     for (const auto& range : ParseAccept(http.Get("Accept"))) {
       if (!range.type.ends_with("+protobuf")) break;
       if (range.type.find("proto-openapi.spec.v2") == std::string::npos) continue;
-      const auto made = documents->Get("openapi/v2/proto", [&] { return OpenApiV2Protobuf(registry); });
+      const auto made = documents->Get("openapi/v2/proto", [&] { return OpenApiV2Protobuf(registry, OtherOpenApi()); });
       return http::Reply(Tagged(http, made.bytes, made.etag, kOpenApiV2Proto, "no-cache, private"));
     }
-    const auto made = documents->Get("openapi/v2", [&] { return OpenApiV2Json(registry); });
+    const auto made = documents->Get("openapi/v2", [&] { return OpenApiV2Json(registry, OtherOpenApi()); });
     return http::Reply(Tagged(http, made.bytes, made.etag, "application/json", "no-cache, private"));
   }
   const auto document_of = [&](const std::string& name) { return documents->Get("openapi/v3/" + name, [&] { return OpenApiV3Json(registry, name); }); };
@@ -248,6 +257,8 @@ std::optional<http::Reply> NonResource::OpenApi(const RestRequest& request, std:
         const auto hash = EtagOf(Cat(name, "/", registry.generation(), "/", info_.git_version, "/", info_.build_date));
         paths.Set(name).Set("serverRelativeURL") = Cat("/openapi/v3/", name, "?hash=", hash);
       }
+      if (others_)
+        for (const auto& [name, url] : others_->OpenApiV3()) paths.Set(name).Set("serverRelativeURL") = url;
       return index.Dump() + "\n";
     });
     return http::Reply(Tagged(http, made.bytes, made.etag, "application/json", "no-cache, private"));
@@ -260,7 +271,8 @@ std::optional<http::Reply> NonResource::OpenApi(const RestRequest& request, std:
   if (!asked.empty() && asked != hash) {
     http::Response response;
     response.status = 301;
-    response.headers = {{"Location", Cat("/openapi/v3/", name, "?hash=", hash)}, {"Etag", Cat("\"", hash, "\"")}, {"Vary", "Accept"}};
+    response.headers = {{"Location", Cat("/openapi/v3/", name, "?hash=", hash)}, {"Etag", Cat("\"", hash, "\"")}, {"Vary", "Accept"}, {"Content-Type", "application/json"},
+                        {"Cache-Control", "no-cache, private"}};
     return http::Reply(std::move(response));
   }
   const auto made = document_of(name);

@@ -1,4 +1,5 @@
 #include "core/base/strings.h"
+#include "core/json/share.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/patch.h"
 #include "embedded-kube-shim/api/status.h"
@@ -21,11 +22,14 @@ void ForgetDeletion(json::Value& object) {
 
 class Create final : public WriteOperation {
  public:
-  Create(Target t, json::Value object) : WriteOperation(std::move(t)), object_(std::move(object)) { generated_ = object_.At({"metadata", "name"}).Str().empty(); }
+  // `again` may be empty: then the object is copied for each attempt.
+  Create(Target t, json::Value object, std::function<json::Value()> again = {}) : WriteOperation(std::move(t)), object_(std::move(object)), again_(std::move(again)) {
+    generated_ = object_.At({"metadata", "name"}).Str().empty();
+  }
 
   Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr&) override {
     engine_ = &engine;
-    auto object = object_.Clone();
+    auto object = !again_ ? object_.Clone() : object_.is_null() ? again_() : std::move(object_);
     const auto& version = target.schema_version();
     TRY_VOID(PlaceInNamespace(target, object));
     for (const std::string_view member : {"deletionTimestamp", "deletionGracePeriodSeconds", "creationTimestamp", "uid", "selfLink"}) object.Set("metadata").Erase(member);
@@ -40,29 +44,32 @@ class Create final : public WriteOperation {
     if (!on_own_key) return {};   // something this create depends on moved: look again
     if (generated_ && attempt < kNameAttempts) return {};
     auto taken = AlreadyExistsError(target.def->group, target.def->resource, target.name);
-    if (const auto current = engine_->Find(target); current && !current->deletion_timestamp.empty()) return std::unexpected(std::move(taken).Wrap("object is being deleted"));
+    if (const auto current = engine_->Find(target); current && !current->deletion_timestamp().empty()) return std::unexpected(std::move(taken).Wrap("object is being deleted"));
     return std::unexpected(std::move(taken));
   }
 
  private:
-  const json::Value object_;
+  json::Value object_;                        // null once it is used up
+  const std::function<json::Value()> again_;
   bool generated_ = false;
   const Engine* engine_ = nullptr;   // of the last attempt
 };
 
 class Update final : public WriteOperation {
  public:
-  Update(Target t, json::Value object) : WriteOperation(std::move(t)), object_(std::move(object)) {}
+  // `again` as of a create.
+  Update(Target t, json::Value object, std::function<json::Value()> again = {}) : WriteOperation(std::move(t)), object_(std::move(object)), again_(std::move(again)) {}
 
   Result<Attempt> Prepare(Engine& engine, const Ctx& ctx, const ItemPtr& current) override {
     const auto& def = *target.def;
     const auto& version = target.schema_version();
-    auto object = object_.Clone();
+    auto object = !again_ ? object_.Clone() : object_.is_null() ? again_() : std::move(object_);
     TRY_VOID(PlaceInNamespace(target, object));
     creating_ = !current;
     const auto& metadata = object["metadata"];
     if (!current) {
-      if (!def.create_on_update || !target.subresource.empty()) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
+      // By way of the status, too.
+      if (!def.create_on_update || (!target.subresource.empty() && target.subresource != "status")) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
       if (!metadata["uid"].Str().empty()) return std::unexpected(UidConflict(metadata["uid"].Str(), ""));
       if (!options.dry_run) object.Set("metadata").Erase("resourceVersion");
       ForgetDeletion(object);
@@ -71,10 +78,11 @@ class Update final : public WriteOperation {
       return engine.PrepareCreate(ctx, *this, std::move(object));
     }
     const auto uid = metadata["uid"].Str();
-    if (!uid.empty() && uid != current->uid) return std::unexpected(UidConflict(uid, current->uid));
+    if (!uid.empty() && uid != current->uid()) return std::unexpected(UidConflict(uid, current->uid()));
     ApplyDefaults(def, version, object);
-    TRY(const auto live, engine.InVersion(*current, def, target.version));
-    UpdateManagedFields(def, version.schema, &live, object, ManagerInfoOf(engine, *this));
+    TRY(const auto live, engine.SharedInVersion(*current, def, target.version));
+    if (!def.custom) json::Unify(object, *live);
+    UpdateManagedFields(def, version.schema, live.get(), object, ManagerInfoOf(engine, *this));
     return engine.PrepareUpdate(ctx, *this, current, std::move(object));
   }
 
@@ -88,7 +96,8 @@ class Update final : public WriteOperation {
                          UidMismatch(target, wanted, found, options.dry_run));
   }
 
-  const json::Value object_;
+  json::Value object_;                        // null once it is used up
+  const std::function<json::Value()> again_;
   bool creating_ = false;
 };
 
@@ -102,13 +111,13 @@ class Patch final : public WriteOperation {
     had_version_ = false;
     if (body_.type == PatchType::kApply) return PrepareApply(engine, ctx, current);
     if (!current) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
-    TRY(const auto live, engine.InVersion(*current, def, target.version));
-    TRY(auto next, ApplyPatch(target, body_, live, options.field_validation, warnings));
+    TRY(const auto live, engine.SharedInVersion(*current, def, target.version));
+    TRY(auto next, ApplyPatch(target, body_, *live, options.field_validation, warnings));
     const auto given = next.At({"metadata", "resourceVersion"}).Str();
-    had_version_ = given != live.At({"metadata", "resourceVersion"}).Str();
+    had_version_ = given != live->At({"metadata", "resourceVersion"}).Str();
     TRY_VOID(CheckIdentity(next));
     ApplyDefaults(def, version, next);
-    UpdateManagedFields(def, version.schema, &live, next, ManagerInfoOf(engine, *this));
+    UpdateManagedFields(def, version.schema, live.get(), next, ManagerInfoOf(engine, *this));
     return engine.PrepareUpdate(ctx, *this, current, std::move(next));
   }
 
@@ -133,18 +142,18 @@ class Patch final : public WriteOperation {
     if (!current && !creates) return std::unexpected(NotFoundError(def.group, def.resource, target.name));
     std::vector<std::string> repeated;
     TRY(auto applied, ParseApply(body_, repeated));
-    json::Value live;
+    std::shared_ptr<const json::Value> live;
     if (current) {
-      TRY(live, engine.InVersion(*current, def, target.version));
+      TRY(live, engine.SharedInVersion(*current, def, target.version));
     }
     const auto conflicts = options.force ? Conflicts::kForce : Conflicts::kFail;
-    TRY(auto next, ServerSideApply(def, version.schema, current ? &live : nullptr, applied, ManagerInfoOf(engine, *this), conflicts));
+    TRY(auto next, ServerSideApply(def, version.schema, live.get(), applied, ManagerInfoOf(engine, *this), conflicts));
     TRY_VOID(ReportRepeated(options.field_validation, repeated, warnings));
     TRY_VOID(CheckIdentity(next));
     ApplyDefaults(def, version, next);
     if (current) {
       const auto uid = applied.At({"metadata", "uid"}).Str();
-      if (!uid.empty() && uid != current->uid) return std::unexpected(ConflictError(def.group, def.resource, target.name, Cat("Precondition failed: UID in precondition: ", uid, ", UID in object meta: ", current->uid)));
+      if (!uid.empty() && uid != current->uid()) return std::unexpected(ConflictError(def.group, def.resource, target.name, Cat("Precondition failed: UID in precondition: ", uid, ", UID in object meta: ", current->uid())));
       return engine.PrepareUpdate(ctx, *this, current, std::move(next));
     }
     if (const auto uid = applied.At({"metadata", "uid"}).Str(); !uid.empty())
@@ -160,7 +169,13 @@ class Patch final : public WriteOperation {
 }  // namespace
 
 std::unique_ptr<WriteOperation> NewCreate(Target target, json::Value object) { return std::make_unique<Create>(std::move(target), std::move(object)); }
+std::unique_ptr<WriteOperation> NewCreate(Target target, json::Value object, std::function<json::Value()> again) {
+  return std::make_unique<Create>(std::move(target), std::move(object), std::move(again));
+}
 std::unique_ptr<WriteOperation> NewUpdate(Target target, json::Value object) { return std::make_unique<Update>(std::move(target), std::move(object)); }
+std::unique_ptr<WriteOperation> NewUpdate(Target target, json::Value object, std::function<json::Value()> again) {
+  return std::make_unique<Update>(std::move(target), std::move(object), std::move(again));
+}
 std::unique_ptr<WriteOperation> NewPatch(Target target, PatchBody body) { return std::make_unique<Patch>(std::move(target), std::move(body)); }
 
 }  // namespace skerry::kube

@@ -67,7 +67,7 @@ class Bind final : public WriteOperation {
     TRY(auto pod, engine.InVersion(*current, def, target.version));
     const auto refuse = [&](std::string why) { return std::unexpected(ConflictError("", "pods/binding", target.name, why)); };
     const auto uid = binding_.At({"metadata", "uid"}).Str();
-    if (!uid.empty() && uid != current->uid) return std::unexpected(ConflictError("", "pods", target.name, UidMismatch(target, uid, current->uid, options.dry_run)));
+    if (!uid.empty() && uid != current->uid()) return std::unexpected(ConflictError("", "pods", target.name, UidMismatch(target, uid, current->uid(), options.dry_run)));
     if (!pod.At({"metadata", "deletionTimestamp"}).Str().empty()) return refuse(Cat("pod ", target.name, " is being deleted, cannot be assigned to a host"));
     if (const auto node = pod.At({"spec", "nodeName"}).Str(); !node.empty()) return refuse(Cat("pod ", target.name, " is already assigned to node ", Quote(node)));
     if (pod.At({"spec", "schedulingGates"}).size() > 0) return refuse(Cat("pod ", target.name, " has non-empty .spec.schedulingGates"));
@@ -150,7 +150,7 @@ class Evict final : public WriteOperation {
     attempt.answer = {};
     attempt.answer.answer = Success(201);
     const auto phase = pod->At({"status", "phase"}).Str();
-    const bool exempt = phase == "Succeeded" || phase == "Failed" || phase == "Pending" || !current->deletion_timestamp.empty();
+    const bool exempt = phase == "Succeeded" || phase == "Failed" || phase == "Pending" || !current->deletion_timestamp().empty();
     if (!exempt && !attempt.batch.ops.empty()) TRY_VOID(ChargeBudget(engine, *pod, attempt));
     if (options.dry_run) attempt.batch = {};
     return attempt;
@@ -166,7 +166,7 @@ class Evict final : public WriteOperation {
     MarkDisrupted(pod, FormatTime(engine.now()));
     Canonicalize(target.schema_version().schema, pod);
     TRY(auto bytes, engine.Encode(main, std::move(pod)));
-    return std::make_shared<const Item>(current->key, store::Entry{StorageKey(*target.def, target.ns, target.name), std::move(bytes), current->created, current->modified});
+    return std::make_shared<const Item>(current->key(), store::Entry{StorageKey(*target.def, target.ns, target.name), std::move(bytes), current->created, current->modified});
   }
 
   Result<Attempt> OnlyMark(const ItemPtr& marked) const {
@@ -174,7 +174,7 @@ class Evict final : public WriteOperation {
     attempt.key = StorageKey(*target.def, target.ns, target.name);
     attempt.created = marked->created;
     attempt.key_expect = 0;
-    attempt.value = marked->bytes;
+    attempt.value = marked->bytes();
     attempt.batch.expects.push_back({attempt.key, marked->modified});
     attempt.batch.ops.push_back({attempt.key, attempt.value});
     return attempt;
@@ -203,19 +203,19 @@ class Evict final : public WriteOperation {
     auto budget = found->Object()->Clone();
     const auto& status = budget["status"];
     if (status["observedGeneration"].Int() < budget.At({"metadata", "generation"}).Int())
-      return std::unexpected(BudgetError("Cannot evict pod as it would violate the pod's disruption budget.", Cat("The disruption budget ", found->name, " is still being processed by the server."), 10));
+      return std::unexpected(BudgetError("Cannot evict pod as it would violate the pod's disruption budget.", Cat("The disruption budget ", found->name(), " is still being processed by the server."), 10));
     const bool healthy_enough = status["currentHealthy"].Int() >= status["desiredHealthy"].Int() && status["desiredHealthy"].Int() > 0;
     const bool always = budget.At({"spec", "unhealthyPodEvictionPolicy"}).Str() == "AlwaysAllow";
     if (!IsReady(pod) && (healthy_enough || always)) return {};
     if (status["disruptionsAllowed"].Int() <= 0)
       return std::unexpected(BudgetError("Cannot evict pod as it would violate the pod's disruption budget.",
-                                         Cat("The disruption budget ", found->name, " needs ", status["desiredHealthy"].Int(), " healthy pods and has ", status["currentHealthy"].Int(), " currently"), 0));
+                                         Cat("The disruption budget ", found->name(), " needs ", status["desiredHealthy"].Int(), " healthy pods and has ", status["currentHealthy"].Int(), " currently"), 0));
     auto& written = budget.Set("status");
     written.Set("disruptionsAllowed") = written["disruptionsAllowed"].Int() - 1;
     written.Set("disruptedPods").Set(target.name) = FormatTime(engine.now());
-    const Target budget_target{budget_def, "v1", target.ns, found->name, "status"};
+    const Target budget_target{budget_def, "v1", target.ns, std::string(found->name()), "status"};
     Canonicalize(budget_target.schema_version().schema, budget);
-    const auto key = StorageKey(*budget_def, target.ns, found->name);
+    const auto key = StorageKey(*budget_def, target.ns, found->name());
     attempt.batch.expects.push_back({key, found->modified});
     TRY(auto counted, engine.Encode(budget_target, std::move(budget)));
     attempt.batch.ops.push_back({key, std::move(counted)});

@@ -2,23 +2,21 @@
 
 #include <arpa/inet.h>
 
-#include <condition_variable>
-#include <mutex>
-
 #include "core/base/random.h"
 #include "core/base/strings.h"
 #include "core/container/wire/http.h"
 #include "core/http/client.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/cache/object_cache.h"
+#include "embedded-kube-shim/server/metrics_api.h"
 #include "embedded-kube-shim/server/proxy_html.h"
+#include "embedded-kube-shim/server/proxy_pipe.h"
 #include "embedded-kube-shim/server/stream/pod_streams.h"
 #include "embedded-kube-shim/server/stream/relay.h"
 
 namespace skerry::kube {
 namespace {
 
-constexpr std::size_t kPipe = 256 << 10;
 constexpr std::size_t kMaxPage = 8 << 20;   // of HTML whose links are rewritten
 constexpr int kAgentPort = 10250;
 
@@ -137,95 +135,6 @@ void FillPaths(const RestRequest& request, Backend* out) {
   if (!out->target.starts_with('/')) out->target.insert(0, "/");
 }
 
-bool IsHopByHop(std::string_view name) {
-  for (const char* h : {"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"}) {
-    if (EqualsIgnoreCase(name, h)) return true;
-  }
-  return false;
-}
-
-// What the backend gets: nothing by which the client is known to us.
-http::Headers RequestHeaders(const http::Request& r) {
-  http::Headers out;
-  std::string forwarded;
-  for (const auto& h : r.headers) {
-    if (EqualsIgnoreCase(h.name, "X-Forwarded-For")) forwarded = h.value + ", ";
-    const bool own = EqualsIgnoreCase(h.name, "Authorization") || EqualsIgnoreCase(h.name, "Host") || EqualsIgnoreCase(h.name, "Content-Length") ||
-                     EqualsIgnoreCase(h.name, "Expect") || ToLower(h.name).starts_with("impersonate-") || ToLower(h.name).starts_with("x-forwarded-") || h.name.starts_with(':');
-    if (!own && !IsHopByHop(h.name)) out.push_back(h);
-  }
-  const std::string client = r.remote_address.substr(0, r.remote_address.rfind(':'));
-  if (!client.empty()) out.push_back({"X-Forwarded-For", forwarded + client});
-  out.push_back({"X-Forwarded-Uri", r.target.substr(0, r.target.find('?'))});
-  if (!r.Get("Host").empty()) out.push_back({"X-Forwarded-Host", std::string(r.Get("Host"))});
-  out.push_back({"X-Forwarded-Proto", r.tls ? "https" : "http"});
-  return out;
-}
-
-// Carries a body from the thread that receives it to the shard that sends it.
-class Pipe {
- public:
-  Result<> Push(const Ctx& ctx, std::string_view piece) {
-    std::function<void()> notify;
-    {
-      std::unique_lock lock(mutex_);
-      if (!room_.wait(lock, ctx.stop, [&] { return closed_ || bytes_.size() < kPipe; })) return Fail(Code::kCancelled, "the client went away");
-      if (closed_) return Fail(Code::kCancelled, "the client went away");
-      bytes_ += piece;
-      notify = notify_;
-    }
-    if (notify) notify();
-    return {};
-  }
-  void End(Code how) {
-    std::function<void()> notify;
-    {
-      std::lock_guard lock(mutex_);
-      ended_ = how;
-      notify = notify_;
-    }
-    if (notify) notify();
-  }
-  Result<Bytes> Take() {
-    std::lock_guard lock(mutex_);
-    if (!bytes_.empty()) {
-      room_.notify_all();
-      return Bytes(std::exchange(bytes_, {}));
-    }
-    if (ended_) return Fail(*ended_, "end of the body");
-    return Bytes();
-  }
-  void OnReady(std::function<void()> notify) {
-    std::lock_guard lock(mutex_);
-    notify_ = std::move(notify);
-  }
-  void Close() {
-    std::lock_guard lock(mutex_);
-    closed_ = true;
-    notify_ = nullptr;
-    room_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable_any room_;
-  std::string bytes_;               // guarded, as the rest
-  std::optional<Code> ended_;
-  bool closed_ = false;
-  std::function<void()> notify_;
-};
-
-class PipeSource final : public http::Source {
- public:
-  explicit PipeSource(std::shared_ptr<Pipe> pipe) : pipe_(std::move(pipe)) {}
-  ~PipeSource() override { pipe_->Close(); }
-  Result<Bytes> Next() override { return pipe_->Take(); }
-  void OnReady(std::function<void()> notify) override { pipe_->OnReady(std::move(notify)); }
-
- private:
-  const std::shared_ptr<Pipe> pipe_;
-};
-
 // One exchange with the backend. Lives on the stack of the thread that carries it.
 class Exchange {
  public:
@@ -236,7 +145,7 @@ class Exchange {
     http::ClientRequest out;
     out.method = r.method;
     out.url = Cat(backend_.scheme, "://", backend_.address, backend_.target);
-    out.headers = RequestHeaders(r);
+    out.headers = ForwardedHeaders(r);
     out.verify_server = false;   // pods have no certificates that we could know
     out.proxy = "none";
     out.stall_timeout = std::chrono::seconds(0);   // the client decides how long it waits
@@ -273,11 +182,11 @@ class Exchange {
       std::erase_if(headers_, [](const http::Header& h) { return EqualsIgnoreCase(h.name, "Content-Length"); });
       return {};
     }
-    pipe_ = std::make_shared<Pipe>();
+    pipe_ = std::make_shared<ProxyPipe>();
     http::Streaming reply;
     reply.status = head.status;
     reply.headers = std::move(headers_);
-    reply.source = std::make_unique<PipeSource>(pipe_);
+    reply.source = std::make_unique<ProxyPipeSource>(pipe_);
     done_(http::Reply(std::move(reply)));
     return {};
   }
@@ -301,7 +210,7 @@ class Exchange {
   RestDone done_;
   http::Headers headers_;
   std::optional<std::string> page_;     // HTML, collected
-  std::shared_ptr<Pipe> pipe_;          // anything else, as it comes
+  std::shared_ptr<ProxyPipe> pipe_;          // anything else, as it comes
 };
 
 Result<http::Reply> RunUpgrade(const RestRequest& request, const Backend& backend) {
@@ -314,7 +223,7 @@ Result<http::Reply> RunUpgrade(const RestRequest& request, const Backend& backen
   out.method = r.method;
   out.target = backend.target;
   out.host = backend.address;
-  for (const auto& h : RequestHeaders(r)) out.headers.emplace_back(h.name, h.value);
+  for (const auto& h : ForwardedHeaders(r)) out.headers.emplace_back(h.name, h.value);
   out.headers.emplace_back("Connection", "Upgrade");
   out.headers.emplace_back("Upgrade", std::string(r.Get("Upgrade")));
   auto upgraded = container::wire::Upgrade(request.ctx, *dialed, out);
@@ -367,6 +276,10 @@ Result<http::Reply> AskAgent(Rest& rest, const RestRequest& request, const std::
     out.body = Bytes(list.Dump());
     return http::Reply(std::move(out));
   }
+  MetricsSource* usage = rest.services().usage ? rest.services().usage() : nullptr;
+  if (usage && path == std::vector<std::string>{"stats", "summary"}) return StatsSummary(rest.engine(), *usage);
+  if (usage && path == std::vector<std::string>{"metrics", "resource"}) return ResourceMetrics(rest.engine(), *usage);
+  if (usage && path == std::vector<std::string>{"metrics", "cadvisor"}) return ContainerMetrics(rest.engine(), *usage);
   return http::Reply(PlainText(404, "404 page not found\n"));
 }
 
@@ -381,6 +294,30 @@ std::optional<http::Reply> RedirectToSlash(const RestRequest& request, const Bac
 }
 
 }  // namespace
+
+http::Headers ForwardedHeaders(const http::Request& r) {
+  http::Headers out;
+  std::string forwarded;
+  for (const auto& h : r.headers) {
+    if (EqualsIgnoreCase(h.name, "X-Forwarded-For")) forwarded = h.value + ", ";
+    const bool own = EqualsIgnoreCase(h.name, "Authorization") || EqualsIgnoreCase(h.name, "Host") || EqualsIgnoreCase(h.name, "Content-Length") ||
+                     EqualsIgnoreCase(h.name, "Expect") || ToLower(h.name).starts_with("impersonate-") || ToLower(h.name).starts_with("x-forwarded-") || h.name.starts_with(':');
+    if (!own && !IsHopByHop(h.name)) out.push_back(h);
+  }
+  const std::string client = r.remote_address.substr(0, r.remote_address.rfind(':'));
+  if (!client.empty()) out.push_back({"X-Forwarded-For", forwarded + client});
+  out.push_back({"X-Forwarded-Uri", r.target.substr(0, r.target.find('?'))});
+  if (!r.Get("Host").empty()) out.push_back({"X-Forwarded-Host", std::string(r.Get("Host"))});
+  out.push_back({"X-Forwarded-Proto", r.tls ? "https" : "http"});
+  return out;
+}
+
+bool IsHopByHop(std::string_view name) {
+  for (const char* h : {"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade"}) {
+    if (EqualsIgnoreCase(name, h)) return true;
+  }
+  return false;
+}
 
 bool IsProxyRequest(const http::Request& head) {
   if (head.path.find("/proxy") == std::string::npos) return false;

@@ -9,6 +9,7 @@
 #include "embedded-kube-shim/auth/authenticator.h"
 #include "embedded-kube-shim/auth/rbac.h"
 #include "embedded-kube-shim/auth/service_account.h"
+#include "embedded-kube-shim/client/metrics.h"
 #include "embedded-kube-shim/client/node_streams.h"
 #include "embedded-kube-shim/server/delete.h"
 #include "embedded-kube-shim/server/encode.h"
@@ -39,6 +40,8 @@ struct RestServices {
   const ServiceAccountTokens* tokens = nullptr;
   std::function<NodeStreams*()> node;          // the agent of this process; null while there is none
   ElasticPool* waiters = nullptr;              // threads that wait for what happens in pods; outlives every stream
+  std::function<MetricsSource*()> usage;       // measures pods and the node; null while nobody does
+  std::function<ObjectMetricsSource*()> object_metrics;   // knows figures of other objects; null while nobody does
 };
 
 class Rest {

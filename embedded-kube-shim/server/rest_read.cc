@@ -114,10 +114,14 @@ Result<Listing> ListItems(const Engine& engine, const RestRequest& request, cons
       if (options.resource_version == "0" && !uncached) limit = 0;   // served from the watch cache upstream, which ignores it
     }
   }
+  // A field of a custom resource is one of the version that was asked for: all that could match are converted, in one call.
+  if (def.conversion && selection.fields.ReadsBody()) {
+    TRY(snapshot.items, engine.ItemsInVersion(std::move(snapshot.items), def, request.target.version));
+  }
   Listing listing;
   listing.meta.revision = snapshot.revision;
   const auto first = start.empty() ? snapshot.items.begin()
-                                   : std::lower_bound(snapshot.items.begin(), snapshot.items.end(), Cat(selection.key_prefix, start), [](const ItemPtr& item, const std::string& key) { return item->key < key; });
+                                   : std::lower_bound(snapshot.items.begin(), snapshot.items.end(), Cat(selection.key_prefix, start), [](const ItemPtr& item, const std::string& key) { return item->key() < key; });
   auto it = first;
   for (; it != snapshot.items.end(); ++it) {
     if (limit > 0 && static_cast<std::int64_t>(listing.items.size()) == limit) break;
@@ -127,7 +131,7 @@ Result<Listing> ListItems(const Engine& engine, const RestRequest& request, cons
     // Only what may still match makes another page worth asking for.
     const auto next_match = std::find_if(it, snapshot.items.end(), [&](const ItemPtr& item) { return SelectedBy(*item, selection.labels, selection.fields); });
     if (next_match != snapshot.items.end() || selection.everything()) {
-      const std::string last = listing.items.back()->key.substr(selection.key_prefix.size());
+      const auto last = listing.items.back()->key().substr(selection.key_prefix.size());
       listing.meta.continue_token = EncodeContinue({snapshot.revision, Cat("/", last, '\0'), issued});
       if (selection.everything()) listing.meta.remaining = snapshot.items.end() - it;
     }
@@ -194,6 +198,12 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
   plan.key_prefix = selection.key_prefix;
   plan.labels = std::move(selection.labels);
   plan.fields = std::move(selection.fields);
+  if (def.conversion && plan.fields.ReadsBody()) {
+    plan.in_version = [&engine = engine_, def = request.target.def, version = request.target.version](const ItemPtr& item) -> Result<ItemPtr> {
+      TRY(auto items, engine.ItemsInVersion({item}, *def, version));
+      return std::move(items.front());
+    };
+  }
   if (silent) plan.key_prefix = "\x7f";
   plan.bookmarks = options.allow_watch_bookmarks && !silent;
   const auto seconds = options.timeout_seconds.value_or(0);
@@ -235,7 +245,7 @@ std::optional<http::Reply> Rest::ServeAtOnce(const RestRequest& request) {
   const auto answer = [](Result<http::Reply> reply) { return reply ? std::optional<http::Reply>(std::move(*reply)) : std::nullopt; };
   if (verb == "get") {
     const auto item = engine_.Find(target);
-    if (!item || item->api_version != wanted || item->bytes.size() > kMostBytes) return std::nullopt;
+    if (!item || item->api_version() != wanted || item->size() > kMostBytes) return std::nullopt;
     return answer(Get(request));
   }
   auto& cache = engine_.CacheOf(*target.def);
@@ -247,13 +257,12 @@ std::optional<http::Reply> Rest::ServeAtOnce(const RestRequest& request) {
   if (!options->resource_version.empty() && options->resource_version != "0") return std::nullopt;   // may need the store's history
   auto listing = ListItems(engine_, request, *options);
   if (!listing) return std::nullopt;
+  const std::size_t most = http::HasToken(request.http->headers, "Accept-Encoding", "gzip") ? kPlainBytes : kMostBytes;
   std::size_t bytes = 0;
   for (const auto& item : listing->items) {
-    bytes += item->bytes.size();
-    if (item->api_version != wanted) return std::nullopt;
+    bytes += item->size();
+    if (bytes > most || item->api_version() != wanted) return std::nullopt;
   }
-  const bool compresses = http::HasToken(request.http->headers, "Accept-Encoding", "gzip");
-  if (bytes > (compresses ? kPlainBytes : kMostBytes)) return std::nullopt;
   Result<> include;
   auto response = EncoderFor(engine_, request, std::move(*output), &include).List(listing->items, listing->meta);
   if (!response) return std::nullopt;
@@ -296,8 +305,8 @@ void Rest::DeleteCollection(RestRequest request, RestDone done) {
   pending->left = items.size();
   for (const auto& item : items) {
     Target target = request.target;
-    target.ns = item->ns;
-    target.name = item->name;
+    target.ns = item->ns();
+    target.name = item->name();
     auto operation = NewServerDelete(std::move(target), *parsed);
     operation->caller = request.caller;
     operation->options.dry_run = !parsed->dry_run.empty();

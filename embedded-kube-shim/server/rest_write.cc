@@ -22,10 +22,10 @@ json::Value DeletedStatus(const Target& target, const Item& item) {
   status.Set("metadata") = json::Value::Object();
   status.Set("status") = "Success";
   auto& details = status.Set("details");
-  details.Set("name") = item.name;
+  details.Set("name") = item.name();
   if (!target.def->group.empty()) details.Set("group") = target.def->group;
   details.Set("kind") = target.def->resource;
-  if (!item.uid.empty()) details.Set("uid") = item.uid;
+  if (!item.uid().empty()) details.Set("uid") = item.uid();
   return status;
 }
 
@@ -210,23 +210,34 @@ void Rest::Run(std::shared_ptr<RestRequest> request, Output output, std::unique_
   });
 }
 
-void Rest::Create(RestRequest request, RestDone done) {
+void Rest::Create(RestRequest received, RestDone done) {
+  const auto shared = std::make_shared<RestRequest>(std::move(received));
+  const RestRequest& request = *shared;
   auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
     TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
     TRY(auto options, ParseWriteOptions(*request.http, "CreateOptions"));
+    const auto read = [validation = options.field_validation](const RestRequest& from, std::vector<std::string>& told) {
+      return ReadBody(from, from.target.schema_version().schema, from.target.gvk(), validation, told);
+    };
     std::vector<std::string> warnings;
-    TRY(auto object, ReadBody(request, request.target.schema_version().schema, request.target.gvk(), options.field_validation, warnings));
-    auto operation = NewCreate(request.target, std::move(object));
+    TRY(auto object, read(request, warnings));
+    auto operation = NewCreate(request.target, std::move(object), [shared, read] {
+      std::vector<std::string> told_before;
+      auto again = read(*shared, told_before);
+      return again ? std::move(*again) : json::Value::Object();   // what could be read once can be read again
+    });
     operation->options = std::move(options);
     operation->decode_warnings = std::move(warnings);
     return std::pair(std::move(output), std::move(operation));
   };
   auto prepared = prepare();
   if (!prepared) return done(std::unexpected(std::move(prepared).error()));
-  Run(std::make_shared<RestRequest>(std::move(request)), std::move(prepared->first), std::move(prepared->second), 201, std::move(done));
+  Run(shared, std::move(prepared->first), std::move(prepared->second), 201, std::move(done));
 }
 
-void Rest::Update(RestRequest request, RestDone done) {
+void Rest::Update(RestRequest received, RestDone done) {
+  const auto shared = std::make_shared<RestRequest>(std::move(received));
+  const RestRequest& request = *shared;
   auto prepare = [&]() -> Result<std::pair<Output, std::unique_ptr<WriteOperation>>> {
     TRY(auto output, NegotiateWrite(request));
     TRY(auto options, ParseWriteOptions(*request.http, "UpdateOptions"));
@@ -236,14 +247,18 @@ void Rest::Update(RestRequest request, RestDone done) {
     if (name != request.target.name)
       return std::unexpected(BadRequestError(name.empty() ? NamelessText(request.target.name)
                                                           : Cat("the name of the object (", name, ") does not match the name on the URL (", request.target.name, ")")));
-    auto operation = NewUpdate(request.target, std::move(object));
+    auto operation = NewUpdate(request.target, std::move(object), [shared, validation = options.field_validation] {
+      std::vector<std::string> told_before;
+      auto again = ReadBody(*shared, shared->target.schema_version().schema, shared->target.gvk(), validation, told_before);
+      return again ? std::move(*again) : json::Value::Object();   // what could be read once can be read again
+    });
     operation->options = std::move(options);
     operation->decode_warnings = std::move(warnings);
     return std::pair(std::move(output), std::move(operation));
   };
   auto prepared = prepare();
   if (!prepared) return done(std::unexpected(std::move(prepared).error()));
-  Run(std::make_shared<RestRequest>(std::move(request)), std::move(prepared->first), std::move(prepared->second), 200, std::move(done));
+  Run(shared, std::move(prepared->first), std::move(prepared->second), 200, std::move(done));
 }
 
 void Rest::Patch(RestRequest request, RestDone done) {

@@ -114,7 +114,7 @@ class RowFeed {
       uids.clear();
     };
     for (const auto& event : events) {
-      if (!std::string_view(event->item->key).starts_with(prefix_)) continue;
+      if (!event->item->key().starts_with(prefix_)) continue;
       const bool is = event->type != CacheEvent::Type::kDeleted && SelectedBy(*event->item, query_.labels, query_.fields);
       const bool was = event->previous && SelectedBy(*event->previous, query_.labels, query_.fields);
       if (!is && !was) continue;
@@ -122,7 +122,7 @@ class RowFeed {
       if (auto& other = is ? uids : rows; !other.empty()) flush();
       if (!into.empty()) into += ',';
       if (is) into += event->Encoded(shape_, [&] { return Bytes(Row(*event->item)); }).view();
-      else json::AppendQuoted(into, event->item->uid);
+      else json::AppendQuoted(into, event->item->uid());
     }
     flush();
     if (drained == 0) return true;
@@ -133,7 +133,7 @@ class RowFeed {
 
   std::string Row(const Item& item) const {
     std::shared_ptr<const json::Value> object = item.Object();
-    if (item.api_version != query_.def->Kind(query_.version).api_version())
+    if (item.api_version() != query_.def->Kind(query_.version).api_version())
       if (auto converted = engine_.InVersion(item, *query_.def, query_.version)) object = std::make_shared<const json::Value>(std::move(*converted));
     const auto& metadata = (*object)["metadata"];
     std::string out = "[";
@@ -141,7 +141,7 @@ class RowFeed {
       if (out.size() > 1) out += ',';
       json::AppendQuoted(out, text);
     };
-    for (const auto& text : {std::string_view(item.uid), std::string_view(item.ns), std::string_view(item.name), metadata["creationTimestamp"].Str(), std::string_view(item.deletion_timestamp)}) append(text);
+    for (const auto text : {item.uid(), item.ns(), item.name(), metadata["creationTimestamp"].Str(), item.deletion_timestamp()}) append(text);
     if (query_.cells) {
       const auto row = TableRow(*query_.def, version_, *object, IncludeObject::kNone, engine_.now());
       for (const auto& cell : row["cells"].Items()) {

@@ -83,6 +83,10 @@ class ScaleOperation final : public WriteOperation {
         TRY(const auto config, ParseApply(*patch_, repeated));
         TRY(wanted, ServerSideApply(*ScaleDef(), ScaleSchema(), &owned, config, info, options.force ? Conflicts::kForce : Conflicts::kFail));
         TRY_VOID(ReportRepeated(options.field_validation, repeated, warnings));
+        // Upstream takes the Scale for a version of the custom resource then.
+        if (def.custom)
+          return std::unexpected(PlainInternalError(Cat("failed to convert new object (", config.At({"metadata", "namespace"}).Str(), "/", config.At({"metadata", "name"}).Str(),
+                                                        "; autoscaling/v1, Kind=Scale) to proper version: request to convert CR to an invalid group/version: autoscaling/v1")));
         applied = true;
       } else {
         TRY(wanted, ApplyPatch(scale_target, *patch_, shown, options.field_validation, warnings));
@@ -95,8 +99,8 @@ class ScaleOperation final : public WriteOperation {
       return std::unexpected(InvalidError("autoscaling", "Scale", target.name, errors));
     }
     const auto uid = wanted.At({"metadata", "uid"}).Str();
-    if (!uid.empty() && uid != current->uid)
-      return std::unexpected(ConflictError(def.group, def.resource, target.name, UidMismatch(target, uid, current->uid, options.dry_run)));
+    if (!uid.empty() && uid != current->uid())
+      return std::unexpected(ConflictError(def.group, def.resource, target.name, UidMismatch(target, uid, current->uid(), options.dry_run)));
     auto next = live.Clone();
     SetAt(next, paths.spec_replicas) = replicas;
     const auto given = wanted.At({"metadata", "resourceVersion"}).Str();
@@ -175,6 +179,10 @@ void ServeScale(Rest& rest, RestRequest request, RestDone done) {
     if (!read) return done(std::unexpected(read.error().Clone()));
     const auto& object = *read;
     if (!object) return done(std::unexpected(NotFoundError(request.target.def->group, request.target.def->resource, request.target.name)));
+    if (const auto path = PathsOf(request.target).spec_replicas; request.target.def->custom && !At(*object, path)) {
+      const std::string why = Cat("the spec replicas field ", Quote(path), " does not exist");
+      return done(std::unexpected(Error(Code::kInternal, Cat("Internal error occurred: ", why)).WithCause({"", "", why})));
+    }
     return done(http::Reply(EncodeValue(*output, 200, ScaleOf(request.target, *object))));
   }
   auto prepare = [&]() -> Result<std::unique_ptr<WriteOperation>> {

@@ -13,6 +13,9 @@ namespace {
 
 struct Range {
   std::uint32_t base = 0, size = 0;
+  std::string cidr, key;             // of the ServiceCIDR; no key: the one that is always there
+  store::Revision revision = 0;
+  bool Has(std::uint32_t address) const { return address > base && address < base + size - 1; }   // without its first and its last
 };
 
 std::optional<std::uint32_t> ParseV4(std::string_view text) {
@@ -34,7 +37,7 @@ Range ParseRange(std::string_view cidr) {
   const auto base = ParseV4(cidr.substr(0, slash));
   const auto bits = slash == std::string_view::npos ? std::nullopt : ParseUint(cidr.substr(slash + 1));
   if (!base || !bits || *bits > 30 || *bits < 8) return {};
-  return {*base, std::uint32_t{1} << (32 - *bits)};
+  return {*base, std::uint32_t{1} << (32 - *bits), std::string(cidr), {}, 0};
 }
 
 bool IsService(const WriteOperation& op) { return op.target.def->group.empty() && op.target.def->resource == "services" && op.target.subresource.empty(); }
@@ -66,17 +69,27 @@ class Allocation {
   Result<> Addresses(json::Value& service) {
     auto& spec = service.Set("spec");
     if (!NeedsAddress(service)) return {};
-    const auto range = ParseRange(engine_.options().service_cidr);
+    const auto ranges = Ranges();
     const auto asked = std::string(spec["clusterIP"].Str());
-    if (!asked.empty()) return TakeAddress(service, asked, range);
-    // The lower band is kept for addresses that are asked for by name.
-    const std::uint32_t band = std::min<std::uint32_t>(std::max<std::uint32_t>(16, range.size / 16), 256);
-    const std::uint32_t first = range.size > band * 2 ? band : 1, count = range.size - 1 - first;
-    const std::uint32_t start = static_cast<std::uint32_t>(engine_.random().Below(count));
-    for (std::uint32_t i = 0; i < count; ++i) {
-      const auto address = FormatV4(range.base + first + (start + i) % count);
-      if (Taken(AddressKey(address))) continue;
-      return TakeAddress(service, address, range);
+    if (!asked.empty()) {
+      const auto value = ParseV4(asked);
+      for (const Range& range : ranges)
+        if (value && range.Has(*value)) return TakeAddress(service, asked, range);
+      auto shown = json::Value::Array();
+      shown.Append(asked);
+      return std::unexpected(Refuse("spec.clusterIPs", shown.Dump(), Cat("failed to allocate IP ", asked, ": the provided IP (", asked, ") is not in the valid range. The range of valid IPs is ",
+                                                                        engine_.options().service_cidr)));
+    }
+    for (const Range& range : ranges) {
+      // The lower band is kept for addresses that are asked for by name.
+      const std::uint32_t band = std::min<std::uint32_t>(std::max<std::uint32_t>(16, range.size / 16), 256);
+      const std::uint32_t first = range.size > band * 2 ? band : 1, count = range.size - 1 - first;
+      const std::uint32_t start = static_cast<std::uint32_t>(engine_.random().Below(count));
+      for (std::uint32_t i = 0; i < count; ++i) {
+        const auto address = FormatV4(range.base + first + (start + i) % count);
+        if (Taken(AddressKey(address))) continue;
+        return TakeAddress(service, address, range);
+      }
     }
     return std::unexpected(Refuse("spec.clusterIPs", "null", "failed to allocate IP: range is full"));
   }
@@ -112,6 +125,25 @@ class Allocation {
     return InvalidError("", "Service", name_, errors);
   }
 
+  // The range of the configuration, then those that people have added.
+  std::vector<Range> Ranges() const {
+    std::vector<Range> out = {ParseRange(engine_.options().service_cidr)};
+    const auto def = engine_.resources().Find("networking.k8s.io", "v1", "servicecidrs");
+    if (!def) return out;
+    for (const auto& item : engine_.CacheOf(*def).List("").items) {
+      const auto object = item->Object();
+      if ((*object)["metadata"].Find("deletionTimestamp")) continue;
+      for (const auto& cidr : (*object)["spec"]["cidrs"].Items()) {
+        Range range = ParseRange(cidr.Str());
+        if (range.size == 0 || (range.base == out[0].base && range.size == out[0].size)) continue;
+        range.key = StorageKey(*def, "", (*object)["metadata"]["name"].Str());
+        range.revision = item->modified;
+        out.push_back(std::move(range));
+      }
+    }
+    return out;
+  }
+
   bool Taken(const std::string& key) const {
     for (const auto& op : attempt_.batch.ops)
       if (op.key == key) return op.value.has_value();
@@ -119,18 +151,16 @@ class Allocation {
     return !entry || entry->has_value();
   }
 
-  Result<> TakeAddress(json::Value& service, const std::string& address, Range range) {
+  Result<> TakeAddress(json::Value& service, const std::string& address, const Range& range) {
     auto shown = json::Value::Array();
     shown.Append(address);
-    const auto value = ParseV4(address);
-    if (!value || *value <= range.base || *value >= range.base + range.size - 1)
-      return std::unexpected(Refuse("spec.clusterIPs", shown.Dump(), Cat("failed to allocate IP ", address, ": the provided IP (", address, ") is not in the valid range. The range of valid IPs is ",
-                                                                        engine_.options().service_cidr)));
     const auto key = AddressKey(address);
     if (!op_.options.dry_run && Taken(key)) return std::unexpected(Refuse("spec.clusterIPs", shown.Dump(), Cat("failed to allocate IP ", address, ": provided IP is already allocated")));
     auto& spec = service.Set("spec");
     spec.Set("clusterIP") = address;
     spec.Set("clusterIPs") = std::move(shown);
+    // A range that is about to go gives nothing more: its deletion and this write see each other.
+    if (!range.key.empty()) attempt_.batch.expects.push_back({range.key, range.revision});
     attempt_.batch.expects.push_back({key, 0});
     attempt_.batch.ops.push_back({key, AddressObject(address, service)});
     return {};

@@ -113,7 +113,7 @@ Result<> InitFamilies(const Target& target, const Value* old, Value& next) {
   if (spec["type"].Str() == "ExternalName") return {};
   const Value* before = old ? &(*old)["spec"] : nullptr;
   const bool bare = spec["clusterIP"].Str() == "None" && spec["selector"].size() == 0;
-  if (spec["ipFamilyPolicy"].Str().empty()) {
+  if (spec["ipFamilyPolicy"].is_null()) {
     if (before && !(*before)["ipFamilyPolicy"].Str().empty()) spec.Set("ipFamilyPolicy") = (*before)["ipFamilyPolicy"].Clone();
     else spec.Set("ipFamilyPolicy") = bare ? "RequireDualStack" : "SingleStack";
   }

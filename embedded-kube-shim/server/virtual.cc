@@ -1,3 +1,4 @@
+#include "embedded-kube-shim/server/connect.h"
 #include "embedded-kube-shim/server/stream/pod_streams.h"
 #include "embedded-kube-shim/server/virtual.h"
 
@@ -7,6 +8,9 @@
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/status.h"
 #include "embedded-kube-shim/auth/node_authorizer.h"
+#include "embedded-kube-shim/server/metrics_api.h"
+#include "embedded-kube-shim/server/object_metrics.h"
+#include "embedded-kube-shim/server/projects.h"
 #include "embedded-kube-shim/server/proxy.h"
 #include "embedded-kube-shim/server/scale.h"
 #include "embedded-kube-shim/server/pod_subresources.h"
@@ -225,7 +229,7 @@ void ComponentStatuses(Rest&, RestRequest request, RestDone done) {
     for (auto& [key, value] : built.MutableMembers()) object.Set(key) = std::move(value);
     return done(http::Reply(EncodeValue(*output, 200, object)));
   }
-  done(std::unexpected(NotFoundError("", "componentstatuses", request.target.name)));
+  done(std::unexpected(NotFoundError("", "componentstatus", request.target.name)));
 }
 
 // Needs a node agent: says whether the object exists, then that nobody can answer yet.
@@ -235,17 +239,42 @@ void NeedsNode(Rest& rest, RestRequest request, RestDone done) {
   done(std::unexpected(Error(Code::kUnavailable, Cat("no node serves ", target.def->resource, "/", target.subresource))));
 }
 
+// The container's input is closed with its first client's only when it says so and is no terminal.
+stream::InputEnd InputEndOf(const json::Value& pod, std::string_view container) {
+  if (container.empty()) container = pod.At({"metadata", "annotations", "kubectl.kubernetes.io/default-container"}).Str();
+  if (container.empty() && pod["spec"]["containers"].size() > 0) container = pod["spec"]["containers"].Items()[0]["name"].Str();
+  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
+    for (const json::Value& c : pod["spec"][list].Items()) {
+      if (c["name"].Str() == container) return c["stdinOnce"].Bool() && !c["tty"].Bool() ? stream::InputEnd::kReachesProcess : stream::InputEnd::kDetaches;
+    }
+  }
+  return stream::InputEnd::kReachesProcess;
+}
+
 // log, exec, attach, portforward: answered by the agent of the pod's node, which is in this process.
 void ServePodStream(Rest& rest, RestRequest request, RestDone done) {
   const auto& target = request.target;
   NodeStreams* node = rest.services().node ? rest.services().node() : nullptr;
-  if (!node || !rest.engine().Find(target)) return NeedsNode(rest, std::move(request), std::move(done));
+  const ItemPtr found = rest.engine().Find(target);
+  if (found && target.subresource == "log")
+    if (const auto pod = found->Object(); pod->At({"spec", "nodeName"}).Str().empty()) return done(stream::LogOfUnscheduled(*request.http, *pod));
+  if (!node || !found) return NeedsNode(rest, std::move(request), std::move(done));
   const Key pod{target.ns, target.name};
   const std::string& what = target.subresource;
   if (what == "log") return done(stream::Log(*node, *request.http, pod));
   if (what == "exec") return done(stream::Exec(request.ctx, *node, *rest.services().waiters, *request.http, pod));
-  if (what == "attach") return done(stream::Attach(request.ctx, *node, *rest.services().waiters, *request.http, pod));
+  if (what == "attach") return done(stream::Attach(request.ctx, *node, *rest.services().waiters, *request.http, pod, InputEndOf(*found->Object(), request.http->Query("container"))));
   done(stream::PortForward(*node, *rest.services().waiters, *request.http, pod));
+}
+
+void ConnectPod(Rest& rest, RestRequest request, RestDone done) {
+  if (auto admitted = AdmitConnect(rest, request); !admitted) return done(std::unexpected(std::move(admitted).error()));
+  ServePodStream(rest, std::move(request), std::move(done));
+}
+
+void ConnectProxy(Rest& rest, RestRequest request, RestDone done) {
+  if (auto admitted = AdmitConnect(rest, request); !admitted) return done(std::unexpected(std::move(admitted).error()));
+  ServeProxy(rest, std::move(request), std::move(done));
 }
 
 constexpr Route kRoutes[] = {
@@ -261,18 +290,25 @@ constexpr Route kRoutes[] = {
     {"", "pods", "binding", ServeBinding},
     {"", "pods", "eviction", ServeEviction},
     {"", "pods", "log", ServePodStream},
-    {"", "pods", "exec", ServePodStream},
-    {"", "pods", "attach", ServePodStream},
-    {"", "pods", "portforward", ServePodStream},
-    {"", "pods", "proxy", ServeProxy},
-    {"", "services", "proxy", ServeProxy},
-    {"", "nodes", "proxy", ServeProxy},
+    {"", "pods", "exec", ConnectPod},
+    {"", "pods", "attach", ConnectPod},
+    {"", "pods", "portforward", ConnectPod},
+    {"", "pods", "proxy", ConnectProxy},
+    {"", "services", "proxy", ConnectProxy},
+    {"", "nodes", "proxy", ConnectProxy},
+    {"project.openshift.io", "projects", "", ServeProjects},
+    {"project.openshift.io", "projectrequests", "", ServeProjectRequests},
+    {"metrics.k8s.io", "nodes", "", ServeMetrics},
+    {"metrics.k8s.io", "pods", "", ServeMetrics},
+    {"custom.metrics.k8s.io", "*", "*", ServeObjectMetrics},
+    {"external.metrics.k8s.io", "*", "*", ServeObjectMetrics},
     {"*", "*", "scale", ServeScale},
 };
 
 const Route* FindRoute(const RestRequest& request) {
   const auto& target = request.target;
   for (const auto& route : kRoutes) {
+    if (route.group != "*" && route.resource == "*" && route.group == target.def->group) return &route;
     if (route.subresource != target.subresource) continue;
     if (route.group == "*" || (route.group == target.def->group && route.resource == target.def->resource)) return &route;
   }

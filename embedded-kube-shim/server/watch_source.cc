@@ -1,6 +1,7 @@
 #include "embedded-kube-shim/server/watch_source.h"
 
 #include <atomic>
+#include <map>
 
 #include "core/base/strings.h"
 #include "embedded-kube-shim/api/status.h"
@@ -68,7 +69,9 @@ class WatchSource final : public http::Source {
     if (initial_done_) return true;
     while (at_ < plan_.initial.size() && out.size() < kTurnBytes) {
       const auto& item = plan_.initial[at_++];
-      if (SelectedBy(*item, plan_.labels, plan_.fields)) out += encoder_.Event("ADDED", item, item->modified, TakeColumns());
+      const ItemPtr shown = InVersion(item, out);
+      if (ended_) return false;
+      if (SelectedBy(*shown, plan_.labels, plan_.fields)) out += encoder_.Event("ADDED", shown, shown->modified, TakeColumns());
     }
     if (at_ < plan_.initial.size()) return false;
     initial_done_ = true;
@@ -80,21 +83,40 @@ class WatchSource final : public http::Source {
 
   void Append(std::string& out, const CacheEvent& event) {
     using ChangeType = CacheEvent::Type;
-    const std::string_view key = event.item->key;
+    const std::string_view key = event.item->key();
     if (!key.starts_with(plan_.key_prefix)) return;
     const bool deleted = event.type == ChangeType::kDeleted;
-    const bool was = event.previous && SelectedBy(*event.previous, plan_.labels, plan_.fields);
-    const bool is = !deleted && SelectedBy(*event.item, plan_.labels, plan_.fields);
+    const ItemPtr previous = event.previous ? InVersion(event.previous, out) : nullptr, item = InVersion(event.item, out);
+    if (ended_) return;
+    const bool was = previous && SelectedBy(*previous, plan_.labels, plan_.fields);
+    const bool is = !deleted && SelectedBy(*item, plan_.labels, plan_.fields);
     if (!was && !is) return;
     const std::string_view type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
     // What leaves the selection is shown as it last matched, under the revision of the change.
-    const ItemPtr& shown = is || deleted ? event.item : event.previous;
+    const ItemPtr& shown = is || deleted ? item : previous;
     if (encoder_.output().shape == Shape::kTable && !columns_sent_) {
       out += encoder_.Event(type, shown, event.revision(), TakeColumns());
       return;
     }
     const auto encode = [&] { return Bytes(encoder_.Event(type, shown, event.revision(), Encoder::Columns::kWithout)); };
     out += event.Encoded(Cat(shape_, "|", type, is || deleted ? "" : "|left"), encode).view();
+  }
+
+  // Each form is made once: what an event brings is what a later one replaces. A failure is told and ends the watch.
+  ItemPtr InVersion(const ItemPtr& item, std::string& out) {
+    constexpr std::size_t kMost = 256;
+    if (!plan_.in_version || ended_) return item;
+    const auto known = converted_.find(item->key());
+    if (known != converted_.end() && known->second->modified == item->modified) return known->second;
+    auto made = plan_.in_version(item);
+    if (!made) {
+      out += encoder_.ErrorEvent(made.error());
+      ended_ = true;
+      return item;
+    }
+    if (converted_.size() >= kMost) converted_.clear();
+    converted_.insert_or_assign(std::string(item->key()), *made);
+    return *made;
   }
 
   Encoder::Columns TakeColumns() {
@@ -116,6 +138,7 @@ class WatchSource final : public http::Source {
   Timers& timers_;
   std::function<void()> notify_;
   std::uint64_t timer_ = 0;
+  std::map<std::string, ItemPtr, std::less<>> converted_;   // by key, the latest
   std::size_t at_ = 0;
   bool initial_done_ = false, ended_ = false, columns_sent_ = false;
   store::Revision seen_ = 0;

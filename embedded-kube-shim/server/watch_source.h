@@ -14,6 +14,7 @@ struct WatchPlan {
   std::string key_prefix;                       // "" or "<namespace>/"
   text::LabelSelector labels;
   FieldSelector fields;
+  std::function<Result<ItemPtr>(const ItemPtr&)> in_version;   // for selectors that read another version than the stored one; may block. Else empty
   std::vector<ItemPtr> initial;                 // sent as ADDED first
   bool initial_events_end = false;              // a bookmark with the annotation follows them
   store::Revision initial_revision = 0;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "core/base/strings.h"
-#include "embedded-kube-shim/apis/rules.h"
+#include "core/json/share.h"
+#include "embedded-kube-shim/apis/same_value.h"
 
 namespace skerry::kube {
 namespace {
@@ -17,12 +19,13 @@ constexpr std::array<std::string_view, 10> kStatusKeepsMetadata = {
     "podcertificaterequests", "devicetaintrules", "storageversions", "podgroups"};
 
 void CopyMember(const json::Value& from, json::Value& to, std::string_view member) {
-  if (const auto* value = from.Find(member)) to.Set(member) = value->Clone();
-  else to.Erase(member);
+  const auto* value = from.Find(member);
+  if (!value) to.Erase(member);
+  else if (!json::IsSamePart(*value, std::as_const(to)[member])) to.Set(member) = json::Share(*value);
 }
 
 void KeepAllBut(const json::Value& old, json::Value& next, std::initializer_list<std::string_view> taken) {
-  auto kept = old.Clone();
+  auto kept = json::Share(old);
   for (const auto member : taken) CopyMember(next, kept, member);
   next = std::move(kept);
 }
@@ -75,11 +78,15 @@ bool TellsEmptyFromNone(const ResourceDef& def) {
          Is(def, "admissionregistration.k8s.io", "validatingwebhookconfigurations");
 }
 
-bool SameOutside(const json::Value& a, const json::Value& b, bool status_counts, bool exactly) {
+bool SameOutside(SchemaPtr schema, const json::Value& a, const json::Value& b, bool status_counts, bool exactly) {
+  const auto same = [&](std::string_view key, const json::Value& x, const json::Value& y) {
+    const Field* field = schema ? schema->Find(key) : nullptr;
+    return field ? rules::SameField(*field, x, y) : rules::SameValue(x, y);
+  };
   const auto differs = [&](const json::Value& from, const json::Value& to) {
     for (const auto& [key, value] : from.Members()) {
       if (key == "metadata" || key == "kind" || key == "apiVersion" || (key == "status" && !status_counts)) continue;
-      if (!(value == to[key]) && (exactly || !rules::SameValue(value, to[key]))) return true;
+      if (exactly ? !(value == to[key]) : !same(key, value, to[key])) return true;
     }
     return false;
   };
@@ -112,8 +119,66 @@ void SplitStatus(const Target& target, const json::Value& old, json::Value& next
   }
 }
 
+namespace {
+
+// Fields behind feature gates that are off: nobody can set them who has not got them already.
+struct DisabledField { std::string_view group, resource, path; };
+constexpr DisabledField kDisabled[] = {
+    {"", "nodes", "spec.configSource"},
+    {"apps", "statefulsets", "spec.updateStrategy.rollingUpdate.maxUnavailable"},
+    {"storage.k8s.io", "csidrivers", "spec.preventPodSchedulingIfMissing"},
+    {"resource.k8s.io", "resourceslices", "spec.devices[].nodeAllocatableResourceMappings"},
+    {"resource.k8s.io", "resourceslices", "spec.devices[].attributes[].bools"},
+    {"resource.k8s.io", "resourceslices", "spec.devices[].attributes[].ints"},
+    {"resource.k8s.io", "resourceslices", "spec.devices[].attributes[].strings"},
+    {"resource.k8s.io", "resourceslices", "spec.devices[].attributes[].versions"},
+};
+constexpr std::string_view kDisabledOfPods[] = {
+    "schedulingGroup",
+    "containers[].lifecycle.stopSignal",
+    "initContainers[].lifecycle.stopSignal",
+    "ephemeralContainers[].lifecycle.stopSignal",
+};
+
+// Calls `visit(parent, member)` for each place of the path; stops when it answers false.
+template <class Node, class Visit>
+bool VisitField(Node& node, std::string_view path, const Visit& visit) {
+  const auto dot = path.find('.');
+  std::string_view step = path.substr(0, dot);
+  if (!node.is_object()) return true;
+  if (dot == path.npos) return !node.Find(step) || visit(node, step);
+  const bool each = step.ends_with("[]");
+  if (each) step.remove_suffix(2);
+  auto* child = node.Find(step);
+  if (!child) return true;
+  path.remove_prefix(dot + 1);
+  if (!each) return VisitField(*child, path, visit);
+  if constexpr (std::is_const_v<Node>) {
+    for (const json::Value& item : child->Items())
+      if (!VisitField(item, path, visit)) return false;
+    for (const json::Member& member : child->Members())
+      if (!VisitField(member.value, path, visit)) return false;
+  } else {
+    if (child->is_array())
+      for (json::Value& item : child->MutableItems()) VisitField(item, path, visit);
+    if (child->is_object())
+      for (json::Member& member : child->MutableMembers()) VisitField(member.value, path, visit);
+  }
+  return true;
+}
+
+void DropField(json::Value& object, const json::Value* old, std::string_view path) {
+  const auto in_use = [](const json::Value& parent, std::string_view member) { return parent[member].is_null(); };
+  if (old && !VisitField(*old, path, in_use)) return;
+  VisitField(object, path, [](json::Value& parent, std::string_view member) { return parent.Erase(member); });
+}
+
+}  // namespace
+
 void DropDisabledFields(const ResourceDef& def, json::Value& object, const json::Value* old) {
   if (def.custom) return;
+  for (const DisabledField& field : kDisabled)
+    if (Is(def, field.group, field.resource)) DropField(object, old, field.path);
   using Path = std::vector<std::string_view>;
   const Path path = Is(def, "", "pods")              ? Path{"spec"}
                     : Is(def, "", "podtemplates")    ? Path{"template", "spec"}
@@ -124,20 +189,19 @@ void DropDisabledFields(const ResourceDef& def, json::Value& object, const json:
   json::Value* spec = &object;
   const json::Value* before = old;
   for (const auto step : path) {
+    before = before ? before->Find(step) : nullptr;
+    if (before && json::IsSamePart(std::as_const(*spec)[step], *before)) return;   // what is in use stays
     spec = spec->is_object() ? spec->Find(step) : nullptr;
     if (!spec) return;
-    before = before ? before->Find(step) : nullptr;
   }
-  if (spec->is_object() && (!before || (*before)["schedulingGroup"].is_null())) spec->Erase("schedulingGroup");
+  for (const std::string_view field : kDisabledOfPods) DropField(*spec, before, field);
 }
 
 void BumpGeneration(const Target& target, const json::Value& old, json::Value& next) {
   const auto& def = *target.def;
   const bool counts = def.has_generation || Is(def, "storage.k8s.io", "csidrivers");
   if (!counts || (target.subresource == "status") || Is(def, "scheduling.k8s.io", "priorityclasses")) return;
-  bool same = SameOutside(old, next, def.custom && !def.SplitsStatus(target.schema_version()), def.custom || TellsEmptyFromNone(def));
-  // Opaque parameters are bytes: another order of their members is another spec.
-  if (Is(def, "resource.k8s.io", "deviceclasses")) same = same && old.At({"spec", "config"}).Dump() == next.At({"spec", "config"}).Dump();
+  bool same = SameOutside(target.schema_version().schema, old, next, def.custom && !def.SplitsStatus(target.schema_version()), def.custom || TellsEmptyFromNone(def));
   if (Is(def, "apps", "deployments")) same = same && rules::SameValue(old.At({"metadata", "annotations"}), next.At({"metadata", "annotations"}));
   if (Is(def, "discovery.k8s.io", "endpointslices")) same = same && rules::SameValue(old.At({"metadata", "labels"}), next.At({"metadata", "labels"}));
   if (!same) next.Set("metadata").Set("generation") = old.At({"metadata", "generation"}).Int() + 1;

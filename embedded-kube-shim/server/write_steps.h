@@ -5,6 +5,10 @@
 // Steps that the operations of the engine share.
 namespace skerry::kube {
 
+// A create whose object is made again should it have to be tried again; then nobody keeps a copy meanwhile.
+std::unique_ptr<WriteOperation> NewCreate(Target target, json::Value object, std::function<json::Value()> again);
+std::unique_ptr<WriteOperation> NewUpdate(Target target, json::Value object, std::function<json::Value()> again);
+
 std::string ManagerOf(const WriteOperation& op);
 ManagerInfo ManagerInfoOf(const Engine& engine, const WriteOperation& op);
 // Fills metadata.namespace from the URL; 400 when they differ.

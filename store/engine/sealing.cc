@@ -1,5 +1,7 @@
 #include "store/engine/sealing.h"
 
+#include <algorithm>
+
 #include "core/base/strings.h"
 
 namespace skerry::store {
@@ -22,7 +24,8 @@ class SealingBackend final : public Backend {
   SealingBackend(std::unique_ptr<Backend> inner, std::shared_ptr<const RecordSealer> sealer) : inner_(std::move(inner)), sealer_(std::move(sealer)) {}
 
   Result<> Commit(const WriteSet& writes) override {
-    if (!sealer_) return inner_->Commit(writes);
+    const auto sealable = [&](const WriteSet::Op& op) { return op.value && !sealer_->KeyFor(op.key, *op.value).empty(); };
+    if (!sealer_ || std::none_of(writes.ops.begin(), writes.ops.end(), sealable)) return inner_->Commit(writes);
     WriteSet sealed;
     sealed.ops.reserve(writes.ops.size());
     for (const auto& op : writes.ops) sealed.ops.push_back({op.key, op.value ? std::optional(Sealed(op.key, *op.value)) : std::nullopt});

@@ -133,7 +133,7 @@ std::string EncodeCurrent(std::string_view backend_key, const Version& version) 
   out += kFormat;
   PutVarint(out, static_cast<std::uint64_t>(version.created));
   PutVarint(out, static_cast<std::uint64_t>(version.modified));
-  out += version.value.view();
+  out += version.value.Load().view();
   PutCrc(out, backend_key);
   return out;
 }
@@ -159,7 +159,7 @@ std::string EncodeLog(std::string_view backend_key, std::int64_t wall_ms, const 
     if (!e.previous) continue;
     PutVarint(out, static_cast<std::uint64_t>(e.previous->created));
     PutVarint(out, static_cast<std::uint64_t>(e.previous->modified));
-    PutBytes(out, e.previous->value.view());
+    PutBytes(out, e.previous->value.Load().view());
   }
   PutCrc(out, backend_key);
   return out;

@@ -59,7 +59,7 @@ TEST_CASE("records of format 1 have these bytes", "[store]") {
 
 TEST_CASE("records round-trip", "[store]") {
   const Version v = DecodeCurrent("c/a", EncodeCurrent("c/a", Version{Bytes(std::string("\0\xff", 2)), 1, 1LL << 62})).value();
-  CHECK(v.value.view() == std::string_view("\0\xff", 2));
+  CHECK(v.value.Load().view() == std::string_view("\0\xff", 2));
   CHECK(v.modified == 1LL << 62);
   const LogRecord log = DecodeLog(LogKey(300), EncodeLog(LogKey(300), 17, SomeEvents())).value();
   CHECK(log.wall_ms == 17);
@@ -67,7 +67,7 @@ TEST_CASE("records round-trip", "[store]") {
   CHECK_FALSE(log.changes[0].previous);
   CHECK(log.changes[1].previous->modified == 200);
   CHECK(log.changes[2].deleted);
-  CHECK(log.changes[2].previous->value.view() == "was");
+  CHECK(log.changes[2].previous->value.Load().view() == "was");
 }
 
 TEST_CASE("a record damaged or cut at any byte is refused", "[store]") {

@@ -65,6 +65,8 @@ Result<> LoadMeta(std::string_view key, std::string_view value, Loaded* out) {
 Result<> LoadRecord(std::string_view key, std::string_view value, Loaded* out, std::vector<RawLog>* logs) {
   if (key.starts_with(kCurrentTag) && key.size() > 1) {
     TRY(Version version, DecodeCurrent(key, value));
+    version.value.Settle();
+    CompressValues();
     out->state.revision = std::max(out->state.revision, version.modified);
     out->state.current.emplace_hint(out->state.current.end(), std::string(key.substr(1)), std::move(version));
     return {};
@@ -72,6 +74,10 @@ Result<> LoadRecord(std::string_view key, std::string_view value, Loaded* out, s
   if (key.starts_with(kLogTag)) {
     TRY(const Revision revision, ParseLogKey(key));
     TRY(LogRecord record, DecodeLog(key, value));
+    for (const LogChange& change : record.changes) {
+      if (change.previous) change.previous->value.Settle();
+    }
+    CompressValues();
     out->state.revision = std::max(out->state.revision, revision);
     logs->push_back({revision, std::move(record)});
     return {};

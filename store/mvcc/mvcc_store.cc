@@ -12,6 +12,8 @@ namespace {
 // The queue refuses what exceeds it (kTooMany): a caller that floods the store learns it at once instead of filling the memory.
 constexpr std::size_t kQueueBatches = 65536, kQueueBytes = 64 << 20;
 constexpr std::size_t kGroupBatches = 1024, kGroupBytes = 8 << 20;
+constexpr std::size_t kManyWriters = 8;      // in one group: more are on their way
+constexpr std::chrono::milliseconds kMostPatience{2};
 constexpr Revision kReserveBlock = 1'000'000;
 constexpr Revision kCopyDistance = 1'000'000'000;
 constexpr std::size_t kStaleLogBatch = 64;   // log records are deleted this many at a time, with a write that happens anyway
@@ -82,15 +84,23 @@ MvccStore::~MvccStore() {
 }
 
 void MvccStore::Push(Pending pending) {
-  auto inbox = inbox_.Lock();
-  if (!pending.refused && (inbox->queue.size() >= kQueueBatches || inbox->bytes + pending.bytes > kQueueBytes)) {
+  bool awaited = false;   // only then the commit thread may be asleep
+  {
+    auto inbox = inbox_.Lock();
+    Queue(*inbox, std::move(pending));
+    awaited = inbox->queue.size() == std::max<std::size_t>(inbox->wanted, 1);
+  }
+  if (awaited) arrived_.notify_one();
+}
+
+void MvccStore::Queue(Inbox& inbox, Pending pending) {
+  if (!pending.refused && (inbox.queue.size() >= kQueueBatches || inbox.bytes + pending.bytes > kQueueBytes)) {
     pending.refused = Error(Code::kTooMany, "too many writes are waiting for the store");
     pending.batch = {};
     pending.bytes = 0;
   }
-  inbox->bytes += pending.bytes;
-  inbox->queue.push_back(std::move(pending));
-  arrived_.notify_one();
+  inbox.bytes += pending.bytes;
+  inbox.queue.push_back(std::move(pending));
 }
 
 void MvccStore::Submit(Batch batch, std::move_only_function<void(Result<Outcome>)> done) {
@@ -130,6 +140,7 @@ void MvccStore::Run() {
     }
     RetryBackend();
     if (!group.empty()) CommitGroup(group);
+    CompressValues();   // everybody has his answer
     TrimHistory();
   }
   Close();
@@ -147,9 +158,22 @@ std::chrono::steady_clock::time_point MvccStore::NextTimer() const {
   return due;
 }
 
+// What one write to the disk costs is shared by its group. Where many write at once the next group is let grow, for as long as two writes
+// take: whoever was in the last one will be back soon. It does not wait for more than those and whoever came meanwhile, and a writer who
+// is alone never waits.
+std::chrono::nanoseconds MvccStore::Patience() const {
+  if (last_group_ < kManyWriters) return std::chrono::nanoseconds(0);
+  return std::min<std::chrono::nanoseconds>(2 * last_write_, kMostPatience);
+}
+
 std::vector<MvccStore::Pending> MvccStore::TakeGroup(bool* stopping) {
   const auto timer = NextTimer();
   auto inbox = inbox_.Lock();
+  if (const auto patience = Patience(); patience.count() > 0) {
+    inbox->wanted = std::min(inbox->queue.size() + last_group_, kGroupBatches);
+    inbox.WaitUntil(arrived_, std::chrono::steady_clock::now() + patience, [&] { return inbox->stopping || inbox->queue.size() >= inbox->wanted; });
+    inbox->wanted = 0;
+  }
   inbox.WaitUntil(arrived_, timer, [&] { return inbox->stopping || !inbox->queue.empty(); });
   *stopping = inbox->stopping;
   std::vector<Pending> group;
@@ -160,6 +184,7 @@ std::vector<MvccStore::Pending> MvccStore::TakeGroup(bool* stopping) {
     inbox->queue.pop_front();
   }
   inbox->bytes -= bytes;
+  last_group_ = group.size();
   return group;
 }
 
@@ -255,8 +280,15 @@ Result<> MvccStore::Write(Writes writes, Trim trim) {
     writes.try_emplace(key, std::move(record));
   }
   WriteSet set;
-  for (auto& [key, record] : writes) set.ops.push_back({key, std::move(record)});
-  if (auto r = backend_->Commit(set); !r) {
+  set.ops.reserve(writes.size());
+  while (!writes.empty()) {
+    auto node = writes.extract(writes.begin());
+    set.ops.push_back({std::move(node.key()), std::move(node.mapped())});
+  }
+  const auto began = std::chrono::steady_clock::now();
+  auto r = backend_->Commit(set);
+  last_write_ = std::chrono::steady_clock::now() - began;
+  if (!r) {
     for (const WriteSet::Op& op : set.ops) {
       if (!op.key.starts_with(kMetaTag)) doubtful_.insert(op.key);
     }
@@ -281,6 +313,7 @@ void MvccStore::Apply(std::vector<Commit> commits) {
         if (e.type == Event::Type::kDelete) {
           state->current.erase(e.entry.key);
         } else {
+          e.entry.value.Settle();
           state->current.insert_or_assign(e.entry.key, Version{e.entry.value, e.entry.created, e.entry.modified});
         }
       }

@@ -55,15 +55,18 @@ class MvccStore final : public Store {
     std::deque<Pending> queue;
     std::size_t bytes = 0;
     bool stopping = false;
+    std::size_t wanted = 0;   // > 0: the commit thread lets a group grow, up to so many
   };
   using Writes = std::map<std::string, std::optional<std::string>>;
 
   MvccStore(Options options, std::unique_ptr<Backend> backend, Loaded loaded);
   void Push(Pending pending);
+  static void Queue(Inbox& inbox, Pending pending);
 
   // All below: commit thread.
   void Run();
   std::vector<Pending> TakeGroup(bool* stopping);
+  std::chrono::nanoseconds Patience() const;
   std::chrono::steady_clock::time_point NextTimer() const;
   void CommitGroup(std::vector<Pending>& group);
   std::vector<Result<Outcome>> TryGroup(const std::vector<Pending>& group, const Error* low_space, bool* failed);
@@ -92,6 +95,8 @@ class MvccStore final : public Store {
   Revision disk_horizon_ = 1;               // the horizon on the backend is at least this; the log there may have gaps below
   std::set<std::string> doubtful_;          // backend keys of failed writes
   std::chrono::steady_clock::time_point next_retry_;
+  std::size_t last_group_ = 0;              // so many batches
+  std::chrono::nanoseconds last_write_{0};  // to the backend: so long
 
   std::thread thread_;   // last: joined in the destructor
 };

@@ -38,10 +38,10 @@ std::vector<Event> Stage::Changes(const Batch& batch) const {
     const Batch::Op& op = batch.ops[i];
     std::optional<Version> before = Look(op.key);
     if (!before && !op.value) continue;
-    if (before && op.value && before->value.view() == op.value->view()) continue;
+    if (before && op.value && before->value.size() == op.value->size() && before->value.Load().view() == op.value->view()) continue;
     Event e;
     e.type = op.value ? Event::Type::kPut : Event::Type::kDelete;
-    e.entry = Entry{op.key, op.value ? *op.value : before->value, before ? before->created : next_, next_};
+    e.entry = Entry{op.key, op.value ? Value(*op.value) : before->value, before ? before->created : next_, next_};
     e.previous = std::move(before);
     events.push_back(std::move(e));
   }

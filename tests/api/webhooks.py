@@ -1,10 +1,11 @@
 """Admission and conversion webhooks against a running server: a webhook of ours answers over TLS, the API's answers are compared.
 
 Usage: webhooks.py KUBECONFIG ADDRESS    (ADDRESS: of this host, not a loopback one; endpoints may not be)"""
-import base64, copy, http.client, http.server, json, os, ssl, subprocess, sys, tempfile, threading, urllib.parse
-import yaml
+import base64, copy, http.server, json, os, ssl, subprocess, sys, tempfile, threading, time
+import api
+from api import becomes, equal
 
-kubeconfig, address = sys.argv[1], sys.argv[2]
+address = sys.argv[2]
 work = tempfile.mkdtemp(prefix="skerry-webhooks.")
 key, certificate = os.path.join(work, "key.pem"), os.path.join(work, "cert.pem")
 subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=hook",
@@ -60,30 +61,11 @@ threading.Thread(target=server.serve_forever, daemon=True).start()
 bundle = base64.b64encode(open(certificate, "rb").read()).decode()
 base = f"https://{address}:{port}"
 
-config = yaml.safe_load(open(kubeconfig))
-api, user = config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]
-trust = ssl._create_unverified_context()
-pair = []
-for name in ("client-certificate-data", "client-key-data"):
-    pair.append(os.path.join(work, name))
-    open(pair[-1], "wb").write(base64.b64decode(user[name]))
-trust.load_cert_chain(*pair)
 
-
-def call(method, path, body=None, kind="application/json"):
-    connection = http.client.HTTPSConnection(urllib.parse.urlparse(api).netloc, context=trust, timeout=60)
-    connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": kind})
-    answer = connection.getresponse()
-    value = json.loads(answer.read())
-    return answer.status, value, answer.headers.get_all("Warning") or []
-
-
-failures = 0
-
-
-def equal(what, want, got):
-    global failures
-    if want != got: failures += 1; print(f"FAILED: {what}\n  want {want!r}\n  got  {got!r}")
+def call(method, path, body=None, kind="application/json", events=False):
+    status, headers, text = api.ask(method, path, body, kind)
+    value = json.loads(text) if not events else [json.loads(line) for line in text.splitlines()]
+    return status, value, headers.get_all("Warning") or []
 
 
 def hook(kind, name, **fields):
@@ -135,6 +117,15 @@ equal("dry run reaches webhooks without side effects", 201, create("dry", query=
 equal("and they are told", True, reviews[-1][1]["dryRun"])
 drop(VALIDATING, "effects")
 
+call("POST", "/api/v1/namespaces/default/pods", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "none"}]}})
+hook(VALIDATING, "connect", **at("/deny"), rules=[{"apiGroups": [""], "apiVersions": ["*"], "operations": ["CONNECT"], "resources": ["pods/attach"]}])
+equal("a connection is refused like a write", (418, 'admission webhook "connect.example.com" denied the request: you cannot'),
+      (lambda s, v, _: (s, v["message"]))(*call("POST", "/api/v1/namespaces/default/pods/p/attach?container=c&stdin=true")))
+equal("and its options are told", ("CONNECT", "attach", "p", {"kind": "PodAttachOptions", "apiVersion": "v1", "stdin": True, "container": "c"}),
+      tuple(reviews[-1][1].get(k) for k in ("operation", "subResource", "name", "object")))
+equal("another kind of connection is not its business", 503, call("POST", "/api/v1/namespaces/default/pods/p/exec?container=c&command=x&stdout=true")[0])
+drop(VALIDATING, "connect")
+
 service = {"clientConfig": {"service": {"name": "hook", "namespace": "default", "path": "/x"}, "caBundle": bundle}}
 url = "https://hook.default.svc:443/x?timeout=10s"
 failing("unknown", f'failed to call webhook: Post "{url}": service "hook" not found', **service)
@@ -152,7 +143,8 @@ field = lambda name: {"openAPIV3Schema": {"type": "object", "properties": {name:
 conversion = {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": {"url": base + "/convert", "caBundle": bundle}}}
 call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "gs.hook.example.com"}, "spec": {
     "group": "hook.example.com", "scope": "Namespaced", "names": {"plural": "gs", "kind": "G"}, "conversion": conversion,
-    "versions": [{"name": "v1", "served": True, "storage": True, "schema": field("a")}, {"name": "v2", "served": True, "storage": False, "schema": field("b")}]}})
+    "versions": [{"name": "v1", "served": True, "storage": True, "schema": field("a"), "selectableFields": [{"jsonPath": ".a"}]},
+                 {"name": "v2", "served": True, "storage": False, "schema": field("b"), "selectableFields": [{"jsonPath": ".b"}]}]}})
 path = lambda version, name="": f"/apis/hook.example.com/{version}/namespaces/default/gs" + ("/" + name if name else "")
 for version, name, member in (("v1", "one", "a"), ("v2", "two", "b")):
     equal("create in " + version, (201, "x"), (lambda s, v, _: (s, v.get(member)))(*call("POST", path(version), {"apiVersion": "hook.example.com/" + version, "kind": "G", "metadata": {"name": name}, member: "x"})))
@@ -161,11 +153,23 @@ for version, member in (("v1", "a"), ("v2", "b")):
           [(i["metadata"]["name"], i.get(member), i["apiVersion"]) for i in call("GET", path(version))[1]["items"]])
 equal("patch in the other version", (200, "z"), (lambda s, v, _: (s, v.get("b")))(*call("PATCH", path("v2", "one"), {"b": "z"}, "application/merge-patch+json")))
 equal("and what is stored", "z", call("GET", path("v1", "one"))[1].get("a"))
+names = lambda version, query: [i["metadata"]["name"] for i in call("GET", path(version) + "?fieldSelector=" + query)[1]["items"]]
+for version, field_name in (("v1", "a"), ("v2", "b")):
+    equal("a field of " + version + " selects", ["one"], names(version, field_name + "%3Dz"))
+    equal("and excludes", ["two"], names(version, field_name + "!%3Dz"))
+    status, value, _ = call("GET", path(version) + f"?fieldSelector={field_name}%3Dx&watch=true&timeoutSeconds=1&resourceVersion=0", events=True)
+    equal("a watch selects by a field of " + version, [("ADDED", "two", "x")], [(e["type"], e["object"]["metadata"]["name"], e["object"].get(field_name)) for e in value])
 conversion["webhook"]["clientConfig"]["url"] = f"https://{address}:1/convert"
 call("PATCH", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gs.hook.example.com", {"spec": {"conversion": conversion}}, "application/merge-patch+json")
 status, value, _ = call("GET", path("v2", "one"))
 equal("a webhook that is away", (500, f'conversion webhook for hook.example.com/v1, Kind=G failed: Post "https://{address}:1/convert?timeout=30s": dial tcp {address}:1: connect: connection refused'),
       (status, value.get("message")))
 equal("the stored version needs none", 200, call("GET", path("v1", "one"))[0])
-print("webhooks:", "all as expected" if failures == 0 else f"{failures} failures")
-sys.exit(1 if failures else 0)
+
+# --- a quota over a custom kind
+def used(): return call("GET", "/api/v1/namespaces/default/resourcequotas/q")[1].get("status", {}).get("used", {}).get("count/gs.hook.example.com")
+call("POST", "/api/v1/namespaces/default/resourcequotas", {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"count/gs.hook.example.com": "5"}}})
+becomes("a quota counts objects of a custom kind", "2", used, 60)
+call("DELETE", path("v1", "one"))
+becomes("and counts again when one goes", "1", used, 60)
+api.finish("webhooks")

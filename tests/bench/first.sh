@@ -9,7 +9,7 @@ hermetic bash "$0" "$@"
 set_up_host
 need skopeo kubectl
 tests/e2e/sample/build-image.sh "$work/hello"
-answers() { curl -s --max-time 2 -H 'Host: hello.apps.localhost' http://127.0.0.1/ | grep -q '^hello from'; }
+answers() { curl -s --max-time 2 -H 'Host: hello.apps.localhost' http://127.0.0.1/ | found '^hello from'; }
 start_appliance --runtime oci --log-level warn
 skopeo copy -q --dest-tls-verify=false "oci:$work/hello:hello:1" docker://127.0.0.1:5000/hello:1
 for _ in $(seq "$rounds"); do

@@ -36,6 +36,7 @@ number=1
 touch_all() {
   printf '{"metadata":{"labels":{"turn":"%s"}}}' "$1" >"$work/patch"
   requests --connections 16 --count "$pods" --warmup 0 --first 1 --method PATCH --path "$path/p{n}" --body "$work/patch" --header 'content-type: application/merge-patch+json' >>"$work/made"
+  await 60 settled   # what controllers and compaction do about it is not the list's
 }
 for i in $(seq "$rounds"); do
   ours=$(one 5 1)

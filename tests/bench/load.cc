@@ -5,7 +5,7 @@
 //   started   --count times: creates the pod of --body, until a watch shows it running
 //   switch    --rounds times: a change, then requests on new connections until the answer contains the text that belongs to it
 // Every flag is in kFlags below. "{n}" in a path or a body becomes a number that is not used twice (from --first on), "{c}" the
-// number of the connection.
+// number of the connection; "{noise}" becomes 880 characters that no other number has.
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>

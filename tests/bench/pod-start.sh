@@ -52,7 +52,7 @@ raw_docker() {
   pause=$(engine -X POST -d '{"Image":"127.0.0.1:5000/hello:1","Cmd":["/bin/sleep","1000"],"HostConfig":{"NetworkMode":"none","IpcMode":"shareable"}}' http://d/v1.41/containers/create | jq -r .Id)
   engine -X POST "http://d/v1.41/containers/$pause/start"
   pid=$(engine "http://d/v1.41/containers/$pause/json" | jq .State.Pid)
-  network "$1" "$pid"
+  network "d$1" "$pid"
   id=$(engine -X POST -d "{\"Image\":\"127.0.0.1:5000/hello:1\",\"HostConfig\":{\"NetworkMode\":\"container:$pause\",\"IpcMode\":\"container:$pause\"}}" http://d/v1.41/containers/create | jq -r .Id)
   engine -X POST "http://d/v1.41/containers/$id/start"
   echo $(($(now) - begin))

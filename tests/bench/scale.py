@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Scale with hollow nodes: scheduling rate, memory, processor time, convergence after a restart. Prints figures, asserts nothing.
-usage: scale.py SKERRY DIRECTORY [nodes] [pods,pods,...] [services]   (see scale.sh, which gives it a network namespace of its own)"""
-import base64, http.client, json, os, re, ssl, subprocess, sys, tempfile, threading, time
+"""Scale with hollow nodes in a process of their own: scheduling rate, memory, processor time, convergence after a restart. Prints figures,
+asserts nothing.  usage: scale.py SKERRY DIRECTORY [nodes] [pods,pods,...] [services]   (see scale.sh, which gives it a network namespace)"""
+import concurrent.futures, os, subprocess, sys, threading, time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hollow import at_rest, deployment, start, used, wait_ready
 
 skerry, work = sys.argv[1], sys.argv[2]
 nodes = int(sys.argv[3]) if len(sys.argv) > 3 else 500
@@ -10,107 +13,94 @@ services = int(sys.argv[5]) if len(sys.argv) > 5 else 1000
 PODS_EACH = 100   # pods of one deployment
 
 
-class Api:
-    def __init__(self, kubeconfig):
-        text = open(kubeconfig).read()
-        field = lambda name: re.search(name + r": *(\S+)", text).group(1).strip('"')
-        self.address = re.search(r"https://([^\s\"]+)", text).group(1)
-        self.context = ssl._create_unverified_context()
-        files = []
-        for name in ("client-certificate-data", "client-key-data"):
-            f = tempfile.NamedTemporaryFile(delete=False)
-            f.write(base64.b64decode(field(name)))
-            f.close()
-            files.append(f.name)
-        self.context.load_cert_chain(*files)
-        for f in files: os.unlink(f)
-        self.local = threading.local()
-
-    def call(self, method, path, body=None):
-        for again in (False, True):
-            connection = getattr(self.local, "connection", None)
-            if not connection:
-                connection = self.local.connection = http.client.HTTPSConnection(self.address, context=self.context, timeout=60)
-            try:
-                connection.request(method, path, body=json.dumps(body) if body else None, headers={"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                return answer.status, json.loads(answer.read() or b"null")
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                self.local.connection = None
-                if again: raise
+def start_nodes(count):
+    return subprocess.Popen([skerry, "dev", "hollow-node", "--count", str(count), "--kubeconfig", work + "/data/kubeconfig", "--log-level", "warn"],
+                            stdout=subprocess.DEVNULL, stderr=open(work + "/hollow.log", "ab"))
 
 
-def start():
-    log = open(work + "/log", "ab")
+class Bound:
+    """Counts pods that have a node, by a watch of its own: the scheduling rate is that of bindings, whatever the agents do with them."""
+    def __init__(self, api, version):
+        self.count, self.first, self.last = 0, None, None
+        self.lines = api.watch_lines("/api/v1/pods?fieldSelector=spec.nodeName!%3D&watch=true&resourceVersion=" + version)
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def watch(self):
+        for line in self.lines:   # to the selection a pod is new when it gets its node
+            if not line.startswith(b'{"type":"ADDED"'): continue
+            now = time.monotonic()
+            self.first, self.last, self.count = self.first or now, now, self.count + 1
+
+    def rate(self): return self.count / (self.last - self.first) if self.count > 1 else 0
+
+
+def version_of_pods(api): return api.call("GET", "/api/v1/pods?limit=1")[1]["metadata"]["resourceVersion"]
+
+
+def count_pods(api):
+    answer = api.call("GET", "/api/v1/pods?limit=1")[1]
+    return len(answer["items"]) + answer["metadata"].get("remainingItemCount", 0)
+
+
+def node(name):
+    amounts = {"cpu": "32", "memory": "64Gi", "pods": "110"}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}},
+            "status": {"capacity": amounts, "allocatable": amounts, "conditions": [{"type": "Ready", "status": "True"}]}}
+
+
+def schedule_alone(count):
+    """Pods that all wait, then nodes that nobody plays: nothing but the scheduler works, and whoever looks at a pod when it changes."""
+    os.makedirs(work + "/alone", exist_ok=True)
+    process, api, _ = start(skerry, work + "/alone")
     began = time.monotonic()
-    process = subprocess.Popen([skerry, "start", "--data-dir", work + "/data", "--listen", "127.0.0.1:6443", "--runtime", "none", "--hollow-nodes", str(nodes), "--log-level", "warn"],
-                               stdout=log, stderr=log)
-    while process.poll() is None:
-        try:
-            api = Api(work + "/data/kubeconfig")
-            if api.call("GET", "/api/v1/namespaces/default")[0] == 200: return process, api, time.monotonic() - began
-        except (OSError, AttributeError, ValueError):
-            pass
-        time.sleep(0.02)
-    sys.exit("the server ended; see " + work + "/log")
+    for i in range(count // PODS_EACH): api.call("POST", "/apis/apps/v1/namespaces/default/deployments", deployment(f"d{i}", PODS_EACH))
+    while count_pods(api) < count: time.sleep(0.5)
+    made, cpu = at_rest(process.pid, began)
+    print(f"{count} pods made and left waiting in {made:.1f} s with {1e3 * cpu / count:.2f} ms of processor a pod; memory {used(process.pid)[1]} MB", flush=True)
+    bound, cpu = Bound(api, version_of_pods(api)), used(process.pid)[0]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool: list(pool.map(lambda i: api.call("POST", "/api/v1/nodes", node(f"n{i}")), range(nodes)))
+    limit = time.monotonic() + 600
+    while bound.count < count and time.monotonic() < limit: time.sleep(0.05)
+    now, rss, _ = used(process.pid)
+    print(f"{count} waiting pods: bound at {bound.rate():.0f} pods/s; {1e3 * (now - cpu) / count:.2f} ms of processor a pod; memory {rss} MB" + ("" if bound.count >= count else f"   ONLY {bound.count}"), flush=True)
+    process.terminate()
+    process.wait(60)
 
 
-def used(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    rss = int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1)) // 1024
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), rss
-
-
-def ready(api):
-    items = api.call("GET", "/apis/apps/v1/deployments")[1]["items"]
-    return sum(d.get("status", {}).get("readyReplicas", 0) for d in items), sum(d["spec"]["replicas"] for d in items)
-
-
-def wait_ready(api, limit):
-    while time.monotonic() < limit:
-        have, want = ready(api)
-        if have == want: return True
-        time.sleep(0.1)
-    return False
-
-
-def deployment(i):
-    labels = {"app": f"d{i}"}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": f"d{i}", "namespace": "default"},
-            "spec": {"replicas": PODS_EACH, "selector": {"matchLabels": labels},
-                     "template": {"metadata": {"labels": labels}, "spec": {"automountServiceAccountToken": False, "containers": [
-                         {"name": "c", "image": "registry.example/app:1", "resources": {"requests": {"cpu": "10m", "memory": "10Mi"}}}]}}}}
-
-
-process, api, took = start()
+if os.environ.get("ALONE", "1") == "1": schedule_alone(steps[-1])
+if os.environ.get("WHOLE", "1") != "1": sys.exit()
+process, api, took = start(skerry, work)
 print(f"started in {took:.2f} s")
+agents = start_nodes(nodes)
 while len(api.call("GET", "/api/v1/nodes?labelSelector=skerry.io/hollow")[1]["items"]) < nodes: time.sleep(0.1)
-print(f"{nodes} nodes; memory {used(process.pid)[1]} MB")
+print(f"{nodes} nodes; memory {used(process.pid)[1]} MB, the nodes' own process {used(agents.pid)[1]} MB")
 for i in range(services):
     api.call("POST", "/api/v1/namespaces/default/services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s{i}"},
                                                            "spec": {"selector": {"app": f"d{i % max(1, steps[-1] // PODS_EACH)}"}, "ports": [{"port": 80}]}})
-print(f"{services} services; memory {used(process.pid)[1]} MB")
+print(f"{services} services; memory {used(process.pid)[1]} MB", flush=True)
 made = 0
 for step in steps:
+    bound = Bound(api, version_of_pods(api))
     cpu, began, first = used(process.pid)[0], time.monotonic(), made
     while made * PODS_EACH < step:
-        status, answer = api.call("POST", "/apis/apps/v1/namespaces/default/deployments", deployment(made))
+        status, answer = api.call("POST", "/apis/apps/v1/namespaces/default/deployments", deployment(f"d{made}", PODS_EACH))
         if status != 201: sys.exit(f"{status} {answer}")
         made += 1
-    whole = wait_ready(api, began + 600)
+    whole = wait_ready(api, began + 1200)
     seconds, pods = time.monotonic() - began, (made - first) * PODS_EACH
-    now, rss = used(process.pid)
-    print(f"{step:6} pods: {pods} more in {seconds:.1f} s = {pods / seconds:.0f} pods/s made, scheduled and ready; {1e3 * (now - cpu) / pods:.2f} ms of processor a pod; memory {rss} MB"
-          + ("" if whole else "   NOT ALL READY"), flush=True)
+    now, rss, _ = used(process.pid)
+    print(f"{step:6} pods: {pods} more, bound at {bound.rate():.0f} pods/s; made, bound and ready in {seconds:.1f} s = {pods / seconds:.0f} pods/s; {1e3 * (now - cpu) / pods:.2f} ms of processor a pod; "
+          f"memory {rss} MB, {1024 * rss / max(1, step):.0f} KB a pod" + ("" if whole else "   NOT ALL READY"), flush=True)
 cpu = used(process.pid)[0]
 time.sleep(30)
 print(f"idle: {100 * (used(process.pid)[0] - cpu) / 30:.2f} % of a core with {nodes} leases to renew")
 process.terminate()
 process.wait(60)
-process, api, took = start()
+process, api, took = start(skerry, work)
 began = time.monotonic()
 wait_ready(api, began + 300)
-print(f"restarted in {took:.2f} s, converged {time.monotonic() - began:.2f} s later; memory {used(process.pid)[1]} MB")
-process.terminate()
-process.wait(60)
+settled, cpu = at_rest(process.pid, began)
+print(f"restarted in {took:.2f} s, at rest {settled:.1f} s later with {cpu:.1f} s of processor in all; memory {used(process.pid)[1]} MB")
+for p in (agents, process):
+    p.terminate()
+    p.wait(60)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# clients.sh NAME…: prepares stock clients under build/compat from their registries: kubectl-debian kubectl-current client-go probed cel python node.
+# clients.sh NAME…: prepares stock clients under build/compat from their registries: kubectl-debian kubectl-current client-go
+# watchlist operator helm helmlib probed cel python node.
 # vagrant/provision.sh calls it with all of them; a test calls it with its own, which is nothing to do then. 77: a tool is missing here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -40,6 +41,8 @@ for name in "$@"; do
       set_version="-X k8s.io/component-base/version.gitVersion=v$release -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor%.*}"
       with_go build -ldflags "$set_version" -o "$out/kubectl-current" ./kubectl ;;
     client-go) with_go build -o "$out/client-go" ./client ;;
+    watchlist | operator | helmlib) with_go build -o "$out/$name" "./$name" ;;
+    helm) with_go build -o "$out/helm" helm.sh/helm/v4/cmd/helm ;;
     probed) CGO_ENABLED=0 with_go build -o "$out/probed" ./probed ;;   # runs in a container without a libc
     cel)   # no client: the expression language's conformance cases, part of the Go module of its definitions
       [ -d "$out/cel" ] && continue

@@ -21,8 +21,8 @@ start_server() { # address: 127.0.0.1:0 at first, then the one it had
   cat "$work/log" >&2
   exit 1
 }
-stop_server() {
-  [ -z "$pid" ] || { kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; pid=; }
+stop_server() { # signal: TERM if not told
+  [ -z "$pid" ] || { kill -"${1:-TERM}" "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; pid=; }
 }
 finish() {
   local code=$?
@@ -38,8 +38,8 @@ prepare() { # client: one that cannot be had is a visible skip for users and a f
   [ $code != 77 ] || [ "${CI:-}" = true ] || exit 0
   [ $code = 0 ] || exit 1
 }
-# Runs a program with a kubeconfig and a file. When it writes to the file, the server is restarted at its address and FILE.done appears:
-# informers must survive that.
+# Runs a program with a kubeconfig and a file. When it writes to the file, the server is stopped (or killed, if that is the word), started
+# again at its address, and FILE.done appears: informers must survive that.
 run_with_restart() {
   local program code=0
   touch "$work/restart"
@@ -48,8 +48,10 @@ run_with_restart() {
   program=$!
   while kill -0 "$program" 2>/dev/null; do
     if [ -s "$work/restart" ]; then
+      local signal=TERM
+      ! grep -q kill "$work/restart" || signal=KILL
       : >"$work/restart"
-      stop_server
+      stop_server $signal
       start_server "$address"
       touch "$work/restart.done"
     fi

@@ -55,6 +55,7 @@ await() {
 }
 
 equal() { [ "$2" = "$3" ] || fail "$1: expected \"$2\", got \"$3\""; }
+found() { grep "$@" >/dev/null; }   # at the end of a pipe; unlike grep -q it reads all: a reader that leaves early fails the writer
 contains() { grep -qF -- "$2" <<<"$3" || fail "$1: \"$2\" is not in: $3"; }
 
 start_appliance() {

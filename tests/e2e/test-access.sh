@@ -33,6 +33,26 @@ grep -q '"verb":"create".*"resource":"secrets"' "$work/audit/log.json" || fail "
 if grep -qF "$(printf Sw0rdfishSw0rdfish | base64)" "$work/audit/log.json"; then fail "the audit log holds the secret"; fi
 contains "the static token's user" '"username":"ann"' "$(curl -A test -sk -H 'Authorization: Bearer plain-token-of-ann' -H 'Content-Type: application/json' \
   -d '{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}' https://127.0.0.1:6443/apis/authentication.k8s.io/v1/selfsubjectreviews)"
+kubectl apply -f - <<'Y'
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: sizes}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]}
+  auditAnnotations: [{key: entries, valueExpression: "'entries: ' + string(size(object.data))"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: sizes}
+spec: {policyName: sizes, validationActions: [Audit]}
+Y
+recorded() {
+  kubectl create configmap "sized-$((++sized))" --from-literal=x=1 --from-literal=y=2
+  grep -q '"sizes/entries":"entries: 2"' "$work/audit/log.json"
+}
+sized=0
+await 20 recorded
+kubectl delete validatingadmissionpolicybindings,validatingadmissionpolicies sizes
 kubectl create serviceaccount default -n a 2>/dev/null || true
 await 10 kubectl get serviceaccount default -n a
 kubectl run p -n a --image=registry.example/x:1 --restart=Never
@@ -41,7 +61,7 @@ equal "tolerations" "" "$(kubectl get pod p -n a -o jsonpath='{.spec.tolerations
 
 step "answers name their priority level"
 level=$(kubectl get prioritylevelconfiguration global-default -o jsonpath='{.metadata.uid}')
-curl -ski -H 'Authorization: Bearer plain-token-of-ann' https://127.0.0.1:6443/api/v1/namespaces/default/pods | grep -qi "^X-Kubernetes-Pf-Prioritylevel-Uid: $level" || fail "no header names the priority level"
+curl -ski -H 'Authorization: Bearer plain-token-of-ann' https://127.0.0.1:6443/api/v1/namespaces/default/pods | found -i "^X-Kubernetes-Pf-Prioritylevel-Uid: $level" || fail "no header names the priority level"
 there() { [ "$(kubectl get flowschema catch-all -o jsonpath='{.status.conditions[0].type}={.status.conditions[0].status}')" = Dangling=False ]; }
 await 10 there
 
@@ -55,7 +75,7 @@ metadata: {name: jane}
 spec: {request: $(base64 -w0 <"$work/jane.csr"), signerName: kubernetes.io/kube-apiserver-client, usages: [client auth], expirationSeconds: 3600}
 Y
 kubectl certificate approve jane
-certificate() { kubectl get csr jane -o jsonpath='{.status.certificate}' | grep -q .; }
+certificate() { kubectl get csr jane -o jsonpath='{.status.certificate}' | found .; }
 await 10 certificate
 kubectl get csr jane -o jsonpath='{.status.certificate}' | base64 -d >"$work/jane.crt"
 kubectl config view --raw -o json | python3 -c "
@@ -76,7 +96,7 @@ kind: CertificateSigningRequest
 metadata: {name: n9}
 spec: {request: $(base64 -w0 <"$work/node.csr"), signerName: kubernetes.io/kube-apiserver-client-kubelet, usages: [client auth, digital signature]}
 Y
-node_certificate() { kubectl get csr n9 -o jsonpath='{.status.certificate}' | grep -q .; }
+node_certificate() { kubectl get csr n9 -o jsonpath='{.status.certificate}' | found .; }
 await 10 node_certificate
 contains "its conditions" AutoApproved "$(kubectl get csr n9 -o jsonpath='{.status.conditions}')"
 

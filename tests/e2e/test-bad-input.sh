@@ -111,6 +111,40 @@ equal "what was there" b "$(kubectl get configmap kept -o jsonpath='{.data.a}')"
 await 10 gone "$appliance"
 rm -rf "$data"
 
+step "workloads that ask for what is not there"
+start_appliance "${control_plane[@]}" --registry-listen none
+await 30 kubectl get serviceaccount default
+kubectl create -f - >/dev/null <<'Y'
+{"apiVersion": "v1", "kind": "List", "items": [
+ {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "app"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}},
+ {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "lost"}, "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "none"}, "maxReplicas": 2}},
+ {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "blind"}, "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}, "maxReplicas": 2, "metrics": [
+   {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}},
+   {"type": "Object", "object": {"metric": {"name": "requests-per-second"}, "describedObject": {"apiVersion": "v1", "kind": "Service", "name": "s"}, "target": {"type": "Value", "value": "1"}}}]}},
+ {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "often"}, "spec": {"schedule": "@every 1s", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}}}}]}
+Y
+event_of() { kubectl get events --field-selector "involvedObject.name=$1" -o jsonpath='{range .items[*]}{.reason}: {.message}{"\n"}{end}' | grep -- "$2" >/dev/null; }
+condition() { kubectl get hpa "$1" -o jsonpath="{.status.conditions[?(@.type==\"$2\")].reason}"; }
+await 60 event_of lost 'FailedGetScale: deployments.apps "none" not found'
+await 60 event_of blind 'FailedGetResourceMetric: failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)'
+await 60 event_of blind 'FailedGetObjectMetric: unable to get metric requests-per-second: Service on default s/unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) registered'
+equal "condition without a target" FailedGetScale "$(condition lost AbleToScale)"
+equal "condition without metrics" FailedGetResourceMetric "$(condition blind ScalingActive)"
+contains "top" "Metrics API not available" "$(kubectl top pod 2>&1 || true)"
+# Longer than a pass of the autoscaler takes to come round again: it changes nothing, and the clock's every strike costs a few writes.
+changes() { # PATH SECONDS
+  kubectl get --raw "$1?watch=1&timeoutSeconds=$2&resourceVersion=$(kubectl get --raw "$1?limit=1" | jq -r .metadata.resourceVersion)"
+}
+changes /apis/batch/v1/namespaces/default/cronjobs 10 >"$work/strikes" &
+strikes=$!
+equal "writes of autoscalers that can do nothing" "" "$(changes /apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers 20)"
+wait $strikes
+[ "$(wc -l <"$work/strikes")" -le "$((3 * $(jq -r .object.status.lastScheduleTime "$work/strikes" | sort -u | wc -l)))" ] || fail "more writes than strikes of the clock explain: $(wc -l <"$work/strikes")"
+[ "$(kubectl get jobs --no-headers | wc -l)" -ge 1 ] || fail "the clock has not struck"
+"$skerry" stop --data-dir "$data" >/dev/null
+await 10 gone "$appliance"
+rm -rf "$data"
+
 step "images"
 start_appliance
 tests/e2e/sample/build-image.sh "$work/hello"
@@ -123,7 +157,7 @@ asked "a wrong digest" 400 DIGEST_INVALID -X PUT --data-binary x "http://127.0.0
 asked "an unknown tag" 404 MANIFEST_UNKNOWN http://127.0.0.1:5000/v2/hello/manifests/nothing
 asked "an unknown repository" 404 NAME_UNKNOWN http://127.0.0.1:5000/v2/nothing/tags/list
 run_pod() { kubectl run "$1" --image="127.0.0.1:5000/$2" --restart=Never ${3:+--command -- $3} >/dev/null; }
-event_says() { kubectl get events --field-selector "involvedObject.name=$1" -o jsonpath='{range .items[*]}{.reason}: {.message}{"\n"}{end}' | grep -q -- "$2"; }
+event_says() { kubectl get events --field-selector "involvedObject.name=$1" -o jsonpath='{range .items[*]}{.reason}: {.message}{"\n"}{end}' | found -- "$2"; }
 await 30 kubectl get serviceaccount default
 run_pod unknown hello:nothing
 run_pod digest "hello@sha256:$(printf '0%.0s' $(seq 64))"
@@ -144,7 +178,7 @@ kubectl wait --for=condition=Ready pod/hello --timeout=60s >/dev/null
 ip addr del 192.0.2.10/24 dev uplink
 ip addr add 192.0.2.77/24 dev uplink
 ip route replace default via 192.0.2.1
-serves() { curl -s --max-time 5 "http://$(kubectl get pod hello -o jsonpath='{.status.podIP}'):8080/" | grep -qx "hello from hello"; }
+serves() { curl -s --max-time 5 "http://$(kubectl get pod hello -o jsonpath='{.status.podIP}'):8080/" | found -x "hello from hello"; }
 kill -0 "$appliance" || fail "the appliance is gone"
 equal "the API by another address" ok "$(asked "readiness" 200 ok https://127.0.0.1:6443/readyz && echo ok)"
 "$skerry" stop --data-dir "$data" >/dev/null

@@ -24,7 +24,7 @@ EOF
 }
 ready() { [ "$(kubectl get pod "$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = "$2" ]; }
 restarts() { [ "$(kubectl get pod "$1" -o jsonpath='{.status.containerStatuses[0].restartCount}')" = "$2" ]; }
-told() { kubectl get events --field-selector "involvedObject.name=$1,reason=Unhealthy" -o jsonpath='{range .items[*]}{.message}{"\n"}{end}' | grep -q -- "$2"; }
+told() { kubectl get events --field-selector "involvedObject.name=$1,reason=Unhealthy" -o jsonpath='{range .items[*]}{.message}{"\n"}{end}' | found -- "$2"; }
 steer() { curl -sf --max-time 10 "http://$(kubectl get pod "$1" -o jsonpath='{.status.podIP}'):8080/set?$2"; }
 
 step "both kinds succeed"
@@ -48,5 +48,21 @@ steer good live=false
 await 60 restarts good 1
 told good "Liveness probe failed: HTTP probe failed with statuscode: 500" || fail "not told"
 await 60 ready good True
+step "the host moves to another address: certificate, node, the API's endpoints and the way to pods follow"
+python3 - >"$work/ca.crt" <<EOF
+import base64, re
+print(base64.b64decode(re.search("certificate-authority-data: (.*)", open("$work/data/kubeconfig").read())[1]).decode())
+EOF
+ip addr add 198.51.100.7/24 dev uplink
+ip addr del 192.0.2.10/24 dev uplink
+ip route replace default via 198.51.100.1
+is() { [ "$(kubectl get "$1" "$2" -o jsonpath="$3" --namespace default)" = 198.51.100.7 ]; }
+await 20 is endpoints kubernetes '{.subsets[0].addresses[0].ip}'
+await 20 is endpointslice kubernetes '{.endpoints[0].addresses[0]}'
+await 30 is node "$(kubectl get nodes -o jsonpath={.items[0].metadata.name})" '{.status.addresses[?(@.type=="InternalIP")].address}'
+named() { openssl s_client -connect 127.0.0.1:6443 -CAfile "$work/ca.crt" -verify_ip 198.51.100.7 -verify_return_error </dev/null; }
+await 20 named
+steer good live=true
+await 30 ready good True
 "$skerry" uninstall --data-dir "$work/data" >/dev/null
 echo "probes: all steps passed"

@@ -21,7 +21,7 @@ host_state() {
   [ "$runtime" != docker ] || docker ps -a --format 'container {{.Names}}'
 }
 answer() { curl -s --max-time 5 -H "Host: hello.apps.localhost" http://127.0.0.1/; }
-answers() { answer | grep -q '^hello from hello-'; }
+answers() { answer | found '^hello from hello-'; }
 live_pods() { kubectl get pods -l app=hello --no-headers | awk '$2 == "1/1" && $3 == "Running" {print $1}' | sort; }
 three_live() { [ "$(live_pods | wc -l)" = 3 ]; }
 containers() { kubectl get pods -l app=hello -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{"\n"}{end}' | sort; }
@@ -39,7 +39,7 @@ step "the sample answers"
 SKERRY=$skerry DATA_DIR=$work/data LISTEN=127.0.0.1:6443 REGISTRY=127.0.0.1:5000 HTTP=127.0.0.1:80 HTTPS=127.0.0.1:443 LOG=$work/log RUNTIME=$runtime DOCKER_SOCKET=$docker_socket tests/e2e/run-sample.sh
 answers || fail "no answer"
 kubectl config view --raw -o jsonpath='{.clusters[0].cluster.certificate-authority-data}' | base64 -d >"$work/ca.pem"
-route() { curl -s --max-time 5 --cacert "$work/ca.pem" --resolve hello-route.apps.localhost:443:127.0.0.1 --resolve hello-route.apps.localhost:80:127.0.0.1 "$1://hello-route.apps.localhost/" | grep -q '^hello from hello-'; }
+route() { curl -s --max-time 5 --cacert "$work/ca.pem" --resolve hello-route.apps.localhost:443:127.0.0.1 --resolve hello-route.apps.localhost:80:127.0.0.1 "$1://hello-route.apps.localhost/" | found '^hello from hello-'; }
 await 10 route https
 await 10 route http
 remember_uids

@@ -132,7 +132,7 @@ void Ledger::CheckWatch(store::Store& store, const std::map<std::string, std::st
     if (events->empty()) break;
     for (const store::Event& e : *events) {
       const bool deleted = e.type == store::Event::Type::kDelete;
-      const std::uint32_t crc = Crc(e.entry.value.view());
+      const std::uint32_t crc = Crc(e.entry.value.Load().view());
       Replay(e.entry.modified, deleted, e.entry.key, crc);
       expected_.erase(Cat(e.entry.modified, deleted ? " d " : " p ", e.entry.key, " ", crc));
     }
@@ -150,7 +150,7 @@ void Ledger::Check(store::Store& store) {
   const auto page = store.List(kPrefix, {});
   if (!page) return Fail(Cat("list: ", page.error().message()));
   std::map<std::string, std::string> actual;
-  for (const store::Entry& e : page->entries) actual[e.key] = e.value.view();
+  for (const store::Entry& e : page->entries) actual[e.key] = e.value.Load().view();
   if (store.current() < newest_) Fail(Cat("the store is at revision ", store.current(), " but had answered ", newest_));
   CheckKeys(actual);
   CheckCounter(actual);

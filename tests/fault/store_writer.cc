@@ -62,7 +62,7 @@ class Writer {
   void Increment() {
     const auto entry = store_.Get(kCounter);
     const store::Revision modified = *entry ? (*entry)->modified : 0;
-    const std::int64_t value = *entry ? ParseInt((*entry)->value.view()).value() : 0;
+    const std::int64_t value = *entry ? ParseInt((*entry)->value.Load().view()).value() : 0;
     Say("I\n");
     const auto r = store::SubmitAndWait(store_, {{{kCounter, modified}}, {{kCounter, Bytes(Cat(value + 1))}}});
     if (!r) GiveUp();
@@ -94,7 +94,8 @@ class Writer {
       ::_exit(4);
     }
     for (const store::Event& e : *events) {
-      const auto value = e.entry.value.view();
+      const auto bytes = e.entry.value.Load();
+      const auto value = bytes.view();
       const auto crc = static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const unsigned char*>(value.data()), value.size()));
       Say(Cat("W ", e.entry.modified, e.type == store::Event::Type::kDelete ? " d " : " p ", e.entry.key, " ", crc, "\n"));
     }

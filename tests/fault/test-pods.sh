@@ -40,7 +40,7 @@ create_pod() {
   "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}, {"name": "settings", "mountPath": "/settings", "subPath": "key"}]}]}}
 EOF
 }
-serves() { curl -s --max-time 5 "http://$(kubectl get pod "$1" -o jsonpath='{.status.podIP}'):8080/" | grep -qx "hello from $1"; }
+serves() { curl -s --max-time 5 "http://$(kubectl get pod "$1" -o jsonpath='{.status.podIP}'):8080/" | found -x "hello from $1"; }
 
 start_appliance
 tests/e2e/sample/build-image.sh "$work/hello"

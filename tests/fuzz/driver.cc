@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <memory>
 
 #include "core/base/files.h"
 #include "core/base/random.h"
@@ -115,6 +116,9 @@ void Require(bool holds, std::string_view what) {
 Outcome Run(const Target& target, std::size_t runs, std::uint64_t seed) {
   std::vector<std::string> corpus = ReadCorpus(target.name);
   corpus.insert(corpus.end(), target.seeds.begin(), target.seeds.end());
+  const std::unique_ptr<const Target, void (*)(const Target*)> finish(&target, [](const Target* t) {
+    if (t->finish) t->finish();
+  });
   Outcome outcome;
   for (const std::string& input : corpus) {
     if (!RunOne(target, input, &outcome)) return outcome;

@@ -22,6 +22,7 @@ struct Target {
   Function run;
   std::vector<std::string> seeds;       // besides the files of the corpus
   std::vector<std::string> fragments;   // pieces that mutations insert
+  void (*finish)() = nullptr;           // ends what `run` keeps from one input to the next
 };
 
 const std::vector<Target>& Targets();

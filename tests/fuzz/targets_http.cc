@@ -1,10 +1,14 @@
+#include <sys/socket.h>
+
 #include "core/base/strings.h"
+#include "core/base/unique_fd.h"
 #include "core/http/chunked.h"
 #include "core/http/head.h"
 #include "core/http/spdy_frame.h"
 #include "core/http/testing.h"
 #include "core/http/url.h"
 #include "core/http/websocket.h"
+#include "core/net/streams.h"
 #include "tests/fuzz/targets_http.h"
 
 namespace skerry::fuzz {
@@ -99,13 +103,22 @@ int FuzzSpdyHeaders(const std::uint8_t* data, std::size_t size) {
   return 1;
 }
 
+// One server for all inputs of a target.
+std::unique_ptr<http::testing::TestServer> running;
+
+http::testing::TestServer& Server() {
+  if (!running) {
+    running = std::make_unique<http::testing::TestServer>();
+    running->handler.on_shard = [](const Ctx&, const http::Request& r) -> http::Reply { return http::testing::Text(Cat(r.method, " ", r.path, " ", r.body.size())); };
+  }
+  return *running;
+}
+
+void EndServer() { running.reset(); }
+
 // Whatever is sent: the server ends the exchange, and what it says are HTTP answers (or HTTP/2 frames after that preface).
 int FuzzServer(const std::uint8_t* data, std::size_t size) {
-  static http::testing::TestServer& server = *[] {
-    auto made = std::make_unique<http::testing::TestServer>();
-    made->handler.on_shard = [](const Ctx&, const http::Request& r) -> http::Reply { return http::testing::Text(Cat(r.method, " ", r.path, " ", r.body.size())); };
-    return made.release();   // for the life of the process: its threads must not be joined by a destructor of statics
-  }();
+  http::testing::TestServer& server = Server();
   const auto stream = server.Connect();
   const auto sent = stream->Write(http::testing::Soon(), Text(data, size));
   if (sent) static_cast<void>(stream->CloseWrite(http::testing::Soon()));
@@ -116,9 +129,49 @@ int FuzzServer(const std::uint8_t* data, std::size_t size) {
   return out.starts_with("HTTP/1.1 200") ? 1 : 0;
 }
 
+// HTTP/2 frames after a proper beginning: what comes back is whole frames, and the connection ends.
+int FuzzFrames(const std::uint8_t* data, std::size_t size) {
+  http::testing::TestServer& server = Server();
+  int ends[2];
+  Require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "no socket pair");
+  net::ConnectionInfo negotiated;
+  negotiated.alpn = "h2";
+  auto near = net::FromDescriptor(server.shards.at(1).executor(), UniqueFd(ends[0])), far = net::FromDescriptor(server.shards.at(0).executor(), UniqueFd(ends[1]), negotiated);
+  Require(near && far, "no stream");
+  server.server->Serve(server.shards.at(0), *std::move(far));
+  net::BlockingStream stream(server.shards.at(1), *std::move(near));
+  const auto sent = stream.Write(http::testing::Soon(), Cat("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Text(data, size)));
+  if (sent) static_cast<void>(stream.CloseWrite(http::testing::Soon()));
+  const std::string out = http::testing::ReadToEnd(stream);
+  // A peer that is cut off may lose what was under way.
+  const auto cut = out.find("<error: ");
+  Require(cut == out.npos || !out.substr(cut).contains("timed out"), "the connection does not end");
+  int answers = 0;
+  std::string_view rest(out.data(), std::min(cut, out.size()));
+  while (rest.size() >= 9) {
+    const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(rest[i])); };
+    const std::size_t length = byte(0) << 16 | byte(1) << 8 | byte(2);
+    Require(length <= 1 << 14 && byte(3) <= 9, "what comes back is no frame");
+    answers += byte(3) == 1;
+    if (rest.size() < 9 + length) break;
+    rest.remove_prefix(9 + length);
+  }
+  return answers > 0 ? 1 : 0;
+}
+
+std::string Frame(int type, int flags, int stream, std::string_view payload) {
+  std::string out = {static_cast<char>(payload.size() >> 16), static_cast<char>(payload.size() >> 8), static_cast<char>(payload.size()), static_cast<char>(type), static_cast<char>(flags), 0, 0, 0, static_cast<char>(stream)};
+  return out.append(payload);
+}
+
+std::vector<std::string> FrameSeeds() {
+  const std::string settings = Frame(4, 0, 0, ""), get = "\x82\x84\x87\x41\x01h", post = "\x83\x84\x87\x41\x01h";   // :method :path :scheme :authority
+  return {settings + Frame(1, 5, 1, get) + Frame(1, 5, 3, get), settings + Frame(1, 4, 1, post) + Frame(0, 0, 1, "hello") + Frame(0, 1, 1, ""),
+          settings + Frame(1, 1, 1, get.substr(0, 3)) + Frame(9, 4, 1, get.substr(3)) + Frame(6, 0, 0, "12345678") + Frame(8, 0, 0, std::string("\0\0\1\0", 4)) + Frame(3, 0, 1, std::string("\0\0\0\x8", 4))};
+}
+
 int FuzzSpdySession(const std::uint8_t* data, std::size_t size) {
-  static net::Shards& shards = *new net::Shards(2);
-  const std::string out = http::testing::ExchangeSpdy(shards, Text(data, size));
+  const std::string out = http::testing::ExchangeSpdy(Server().shards, Text(data, size));
   Require(!out.contains("<error: "), "the session does not end");
   return out.empty() ? 0 : 1;
 }
@@ -172,8 +225,12 @@ std::vector<Target> HttpTargets() {
        {get + "\r\n\r\nhello", "GET /x HTTP/1.1\r\nHost: h\r\n\r\nPOST /y HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33)},
        {"\r\n", "\r\n\r\n", "\n", ": ", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Connection: close\r\n", "Expect: 100-continue\r\n", "0\r\n\r\n", "5\r\n", " HTTP/1.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        "Upgrade: h2c\r\n", std::string("\0", 1), "\xff"}},
-      {"spdy_session", FuzzSpdySession, {SpdySeed()}, {std::string("\x80\3\0\1", 4), std::string("\x80\3\0\4\0\0\0\x0c", 8), std::string("\0\0\0\1", 4), std::string("\0\0\0\3", 4), "\x7f\xff\xff\xff", "\1", std::string("\0", 1)}},
+        "Upgrade: h2c\r\n", std::string("\0", 1), "\xff"}, EndServer},
+      {"http2", FuzzFrames, FrameSeeds(),
+       {Frame(4, 0, 0, std::string("\0\4\0\0\0\0", 6)), Frame(4, 0, 0, std::string("\0\1\0\0\0\0", 6)), Frame(4, 1, 0, ""), Frame(8, 0, 1, "\x7f\xff\xff\xff"), Frame(7, 0, 0, std::string("\0\0\0\1\0\0\0\0", 8)),
+        Frame(2, 0, 1, std::string("\0\0\0\1\xff", 5)), Frame(3, 0, 1, "1234"), Frame(9, 0, 1, "\x82"), Frame(1, 0x2c, 5, "\x82"), Frame(0, 8, 1, "\x7f"), "\x82", "\x84", "\x3f\xff\xff\xff\xff", "\x20", "\xff", std::string("\0", 1),
+        "\x40\x0a" "connection\x05" "close", "\x0f\x0d\x01" "5"}, EndServer},
+      {"spdy_session", FuzzSpdySession, {SpdySeed()}, {std::string("\x80\3\0\1", 4), std::string("\x80\3\0\4\0\0\0\x0c", 8), std::string("\0\0\0\1", 4), std::string("\0\0\0\3", 4), "\x7f\xff\xff\xff", "\1", std::string("\0", 1)}, EndServer},
       {"http_chunked", FuzzChunked, {"\x03" "5;e=1\r\nhello\r\n0\r\nT: x\r\n\r\n", "\x01" "a\r\n0123456789\r\n0\r\n\r\nmore"}, {"\r\n", "\n", "0\r\n", "0\r\n\r\n", ";", "f", "FFFFFFFF", "1\r\nx\r\n"}},
       {"websocket", FuzzWebSocketHead, {std::string("\x82\x05", 2), std::string("\x81\xfe\x01\x00wxyz", 8), std::string("\x89\x80wxyz", 6)}, {"\x7e", "\x7f", "\xff", std::string("\0\0\0\0", 4)}},
       {"spdy", FuzzSpdyHeaders, {"streamtype:data\nport:80\nport:81", "a:"}, {"\n", ":", "streamtype", std::string("\0", 1), "\x78\xbb"}},

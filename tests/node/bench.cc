@@ -9,7 +9,7 @@ namespace skerry::kube::node::bench {
 struct Agent {
   Agent(Bench& bench, Informers& informers, Client& client)
       : manager(NewManager(informers, bench.clock, {.threads = 0})),
-        workers({*manager, informers, client, bench.events, bench.runtime, bench.network, pool, bench.clock, Bench::kNode, "192.168.0.1", bench.directory.string(),
+        workers({*manager, informers, client, bench.events, bench.runtime, bench.network, pool, bench.clock, Bench::kNode, [] { return std::string("192.168.0.1"); }, bench.directory.string(),
                  DnsOptions{"10.43.0.10", "cluster.local", ""},
                  [&bench](const Ctx&, const json::Value&, std::string_view, std::int64_t) -> Result<IssuedToken> { return IssuedToken{"token", bench.clock.Now() + std::chrono::hours(1)}; },
                  [&bench](const Ctx&, const json::Value&, const json::Value& container, const std::string&, const std::string&) {

@@ -2,10 +2,12 @@
 
 #include <fstream>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "core/base/files.h"
 #include "core/base/strings.h"
 #include "tests/node/bench.h"
+#include "tests/support/skip.h"
 
 namespace skerry::kube::node::bench {
 namespace {
@@ -32,7 +34,8 @@ TEST_CASE("a pod runs and its status says so", "[node]") {
   CHECK(s["hostIP"].Str() == "192.168.0.1");
   CHECK(s["qosClass"].Str() == "BestEffort");
   CHECK(s["observedGeneration"].Int() == 1);
-  for (const char* type : {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"}) CHECK(Condition(s, type) == "True");
+  for (const char* type : {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"}) CHECK(Condition(s, type) == "True");
+  for (const json::Value& condition : s["conditions"].Items()) CHECK(condition["observedGeneration"].Int() == 1);
   const json::Value& c = s["containerStatuses"].Items()[0];
   CHECK(c["ready"].Bool());
   CHECK(c["started"].Bool());
@@ -162,6 +165,21 @@ TEST_CASE("deletion runs preStop, asks to end, kills after the grace period and 
   CHECK(std::filesystem::is_empty(b.directory / "logs"));
 }
 
+TEST_CASE("a deleted pod that a finalizer keeps stays as it ended", "[node]") {
+  Bench b;
+  const std::string uid = b.Run("p", R"({"restartPolicy":"Always","containers":[{"name":"c","image":"busybox:1"}]})", R"({"finalizers":["test.example.com/kept"]})");
+  REQUIRE(b.Until([&] { return b.State("p") == "running"; }));
+  b.runtime.IgnoreSignal(uid + ".c.0", SIGTERM);
+  b.Delete("p", 5);
+  REQUIRE(b.Until([&] { return b.Calls("Signal " + uid + ".c.0") == 1; }));
+  b.runtime.Exit(uid + ".c.0", 0);
+  REQUIRE(b.Until([&] { return b.State("p") == "terminated/Completed" && b.Calls("RemoveSandbox") == 1; }));
+  b.Advance(seconds(60));
+  CHECK(b.State("p") == "terminated/Completed");
+  CHECK(b.Status("p")["phase"].Str() == "Succeeded");
+  CHECK(b.Calls("StartContainer") == 1);
+}
+
 TEST_CASE("a second delete may only shorten the grace period", "[node]") {
   Bench b;
   const std::string uid = b.Run("p", kOne);
@@ -220,11 +238,44 @@ TEST_CASE("a pull that fails is told, retried with back-off, and ends when the i
   CHECK(b.Until([&] { return b.State("p") == "running"; }));
 }
 
+TEST_CASE("a pod is pending until each of its containers has started once", "[node]") {
+  Bench b;
+  b.runtime.SetPullError("absent", Error(Code::kNotFound, "manifest unknown"));
+  const std::string uid = b.Run("p", R"({"containers":[{"name":"c","image":"busybox:1"},{"name":"d","image":"absent"}]})");
+  REQUIRE(b.Until([&] { return b.State("p") == "running" && b.State("p", 1) == "waiting/ImagePullBackOff"; }));
+  b.Settle();
+  CHECK(b.Status("p")["phase"].Str() == "Pending");
+  b.runtime.ClearPullError("absent");
+  b.runtime.AddImage("absent");
+  b.Advance(seconds(10));
+  REQUIRE(b.Until([&] { return b.State("p", 1) == "running"; }));
+  b.Settle();
+  CHECK(b.Status("p")["phase"].Str() == "Running");
+  b.runtime.Exit(uid + ".d.0", 1);
+  REQUIRE(b.Until([&] { return b.Calls("StartContainer " + uid + ".d.1") == 1; }));
+  b.runtime.Exit(uid + ".d.1", 1);
+  REQUIRE(b.Until([&] { return b.State("p", 1) == "waiting/CrashLoopBackOff"; }));
+  b.Settle();
+  CHECK(b.Status("p")["phase"].Str() == "Running");    // it runs again, it does not start over
+}
+
 TEST_CASE("image names and pull policies that cannot work are told by their reasons", "[node]") {
   Bench b;
   b.Run("never", R"({"containers":[{"name":"c","image":"nowhere","imagePullPolicy":"Never"}]})");
   b.Run("name", R"({"containers":[{"name":"c","image":"Not A Name"}]})");
   CHECK(b.Until([&] { return b.State("never") == "waiting/ErrImageNeverPull" && b.State("name") == "waiting/InvalidImageName"; }));
+}
+
+TEST_CASE("a pod on the host's network has the host's names and its own aliases", "[node]") {
+  Bench b;
+  const std::string uid = b.Run("p", R"({"hostNetwork":true,"hostAliases":[{"ip":"1.2.3.4","hostnames":["x"]}],"containers":[{"name":"c","image":"busybox:1"}]})");
+  REQUIRE(b.Until([&] { return b.State("p") == "running"; }));
+  auto host = ReadFile("/etc/hosts", 1 << 20);
+  const auto text = ReadFile(Cat(b.directory.string(), "/pods/", uid, "/etc-hosts"), 1 << 21);
+  REQUIRE(text);
+  CHECK(*text == Cat("# Kubernetes-managed hosts file (host network).\n", host ? *host : "", "\n# Entries added by HostAliases.\n1.2.3.4\tx\n"));
+  const auto spec = b.runtime.InspectContainer(uid + ".c.0");
+  REQUIRE(spec);
 }
 
 TEST_CASE("a missing config map holds the container back until it exists", "[node]") {
@@ -247,6 +298,38 @@ TEST_CASE("a change of a config map reaches the pod's files", "[node]") {
   CHECK(*ReadFile(file) == "old");
   REQUIRE(b.client().Patch(b.ctx, "v1/configmaps", {"default", "cm"}, PatchType::kMerge, Parse(R"({"data":{"k":"new"}})")));
   CHECK(b.Until([&] { return *ReadFile(file) == "new"; }));
+}
+
+TEST_CASE("a token's file is open to the one user of a pod and its group alone", "[node]") {
+  if (::geteuid() != 0) return test::Skip("mounts need root");
+  Bench b;
+  struct Case {
+    const char *name, *security, *own;
+    unsigned mode;
+    uid_t uid;
+    gid_t gid;
+  };
+  const Case cases[] = {{"none", "{}", "{}", 0644, 0, 0},
+                        {"user", R"({"runAsUser":1000})", "{}", 0600, 1000, 0},
+                        {"group", R"({"fsGroup":10000})", "{}", 0640, 0, 10000},
+                        {"both", R"({"runAsUser":1000,"fsGroup":10000})", "{}", 0640, 1000, 10000},
+                        {"own", "{}", R"({"runAsUser":7})", 0600, 7, 0},
+                        {"mixed", R"({"runAsUser":1000})", R"({"runAsUser":7})", 0644, 0, 0}};
+  for (const Case& c : cases) {
+    const bool mixed = std::string_view(c.name) == "mixed";
+    const std::string second = mixed ? R"(,{"name":"d","image":"busybox:1"})" : "";
+    const std::string uid = b.Run(c.name, Cat(R"({"securityContext":)", c.security, R"(,"containers":[{"name":"c","image":"busybox:1","securityContext":)", c.own, "}", second,
+                                              R"(],"volumes":[{"name":"t","projected":{"sources":[{"serviceAccountToken":{"path":"token"}}]}}]})"));
+    REQUIRE(b.Until([&] { return b.State(c.name) == "running"; }));
+    struct stat st {};
+    REQUIRE(::stat(Cat(b.directory.string(), "/pods/", uid, "/volumes/projected/t/token").c_str(), &st) == 0);
+    CAPTURE(c.name);
+    CHECK((st.st_mode & 07777) == c.mode);
+    CHECK(st.st_uid == c.uid);
+    CHECK(st.st_gid == c.gid);
+    b.Delete(c.name, 0);
+    REQUIRE(b.Until([&] { return std::filesystem::is_empty(b.directory / "pods"); }));
+  }
 }
 
 TEST_CASE("a new agent adopts what runs and starts nothing twice", "[node]") {

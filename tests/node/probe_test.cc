@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
@@ -8,6 +9,7 @@
 #include "core/base/strings.h"
 #include "embedded-kube-shim/node/hooks.h"
 #include "tests/node/bench.h"
+#include "tests/support/http_backend.h"
 
 namespace skerry::kube::node::bench {
 namespace {
@@ -76,6 +78,25 @@ TEST_CASE("readiness waits for its delay, fails and recovers by its thresholds a
   CHECK(b.Calls("StartContainer") == 1);
 }
 
+TEST_CASE("a port that does not answer yet is asked again soon, and only its good answers count before the period is over", "[node]") {
+  Bench b;
+  b.probes["c"] = {false, "refused"};
+  b.Run("p", R"({"containers":[{"name":"c","image":"busybox:1","readinessProbe":{"tcpSocket":{"port":80},"periodSeconds":10,"failureThreshold":1},
+    "livenessProbe":{"tcpSocket":{"port":80},"periodSeconds":1000,"failureThreshold":3}}]})");
+  REQUIRE(b.Until([&] { return b.State("p") == "running" && b.probe_runs["c"] == 2; }));
+  b.Advance(std::chrono::milliseconds(200));
+  REQUIRE(b.Until([&] { return b.probe_runs["c"] > 2; }));
+  CHECK(ReadyOf(b) == "False");
+  CHECK(b.events.Count("Unhealthy: Readiness probe failed: refused") == 1);
+  b.probes["c"] = {true, ""};
+  b.Advance(seconds(1));
+  REQUIRE(b.Until([&] { return ReadyOf(b) == "True"; }));
+  const int runs = b.probe_runs["c"];
+  b.Advance(seconds(5));
+  b.Settle();
+  CHECK(b.probe_runs["c"] == runs);
+}
+
 TEST_CASE("a failed liveness probe replaces the container, a startup probe holds the others back", "[node]") {
   Bench b;
   b.probes["c"] = {false, "starting"};
@@ -92,6 +113,21 @@ TEST_CASE("a failed liveness probe replaces the container, a startup probe holds
   b.Advance(seconds(10));
   REQUIRE(b.Until([&] { return b.Calls("StartContainer " + uid + ".c.1") == 1; }));
   CHECK(b.events.Count("Killing: Container c failed liveness probe, will be restarted") == 1);
+}
+
+TEST_CASE("the probe that failed says how long its container has to end", "[node]") {
+  Bench b;
+  b.probes["c"] = {false, "never"};
+  const std::string uid = b.Run("p", R"({"terminationGracePeriodSeconds":500,"containers":[{"name":"c","image":"busybox:1","livenessProbe":{"exec":{"command":["x"]}},
+    "startupProbe":{"exec":{"command":["x"]},"periodSeconds":1,"failureThreshold":1,"terminationGracePeriodSeconds":5,"initialDelaySeconds":10}}]})");
+  REQUIRE(b.Until([&] { return b.State("p") == "running"; }));
+  b.runtime.IgnoreSignal(uid + ".c.0", SIGTERM);
+  b.Advance(seconds(10));
+  REQUIRE(b.Until([&] { return b.Calls("Signal " + uid + ".c.0") == 1; }));
+  b.Advance(seconds(4));
+  CHECK(b.Calls("StartContainer") == 1);
+  b.Advance(seconds(1));
+  CHECK(b.Until([&] { return b.Calls("StartContainer " + uid + ".c.1") == 1; }));
 }
 
 TEST_CASE("a port that another pod of the node holds refuses the pod with its reason", "[node]") {
@@ -164,6 +200,64 @@ TEST_CASE("an HTTP check sends its headers and reads the status", "[node]") {
   CHECK(answer->status == 503);
   CHECK(answer->body == "no");
   CHECK(server.request.starts_with("GET /x HTTP/1.1\r\nHost: h\r\nA: b\r\n"));
+}
+
+TEST_CASE("an HTTP check follows redirects that stay with the host, and no others", "[node]") {
+  std::mutex mutex;
+  std::vector<std::string> asked;
+  test::HttpBackend server([&](test::HttpBackend::Request& r) -> std::string {
+    const std::string target = r.head.substr(4, r.head.find(' ', 4) - 4);
+    {
+      std::lock_guard lock(mutex);
+      asked.push_back(target);
+    }
+    const auto to = [](std::string_view where) { return Cat("HTTP/1.1 302 Found\r\nLocation: ", where, "\r\nContent-Length: 4\r\n\r\nmove"); };
+    if (target == "/a/start") return to("next?x=1");
+    if (target == "/a/next?x=1") return to(Cat("http://", r.head.substr(r.head.find("Host: ") + 6, r.head.find("\r\n", r.head.find("Host: ")) - r.head.find("Host: ") - 6), "/end#there"));
+    if (target == "/end") return "HTTP/1.1 503 no\r\nContent-Length: 3\r\n\r\nend";
+    if (target == "/away") return to("http://example.com/");
+    return to("/loop");
+  });
+  const auto get = [&](const char* path) { return HttpGet(Soon(), Parse(Cat(R"({"port":)", server.address().substr(10), R"(,"path":")", path, R"("})")), json::Value(), "127.0.0.1"); };
+  const auto end = get("/a/start");
+  REQUIRE(end);
+  CHECK(end->status == 503);
+  CHECK(end->body == "end");
+  const auto away = get("/away");
+  REQUIRE(away);
+  CHECK(away->status == 302);
+  CHECK(away->body == "move");
+  const auto loop = get("/loop");
+  REQUIRE_FALSE(loop);
+  CHECK(std::string(loop.error().message()).ends_with("stopped after 10 redirects"));
+  std::lock_guard lock(mutex);
+  CHECK(std::vector<std::string>(asked.begin(), asked.begin() + 4) == std::vector<std::string>{"/a/start", "/a/next?x=1", "/end", "/away"});
+  CHECK(asked.size() == 14);
+}
+
+TEST_CASE("a probe that was sent elsewhere passes and says so", "[node]") {
+  Bench b;
+  b.probes["c"] = {true, "Probe terminated redirects, Response body: x", true};
+  b.Run("p", R"({"containers":[{"name":"c","image":"busybox:1","livenessProbe":{"httpGet":{"port":80}}}]})");
+  REQUIRE(b.Until([&] { return b.events.Count("ProbeWarning: Liveness probe warning: Probe terminated redirects") == 1; }));
+  CHECK(b.State("p") == "running");
+}
+
+TEST_CASE("a pod for another operating system is refused", "[node]") {
+  Bench b;
+  b.Run("p", R"({"os":{"name":"windows"},"containers":[{"name":"c","image":"busybox:1"}]})");
+  REQUIRE(b.Until([&] { return b.Status("p")["phase"].Str() == "Failed"; }));
+  CHECK(b.Status("p")["reason"].Str() == "PodOSNotSupported");
+  CHECK(b.Calls("StartContainer") == 0);
+}
+
+TEST_CASE("settings of the kernel that reach beyond a pod are refused", "[node]") {
+  Bench b;
+  b.Run("unsafe", R"({"securityContext":{"sysctls":[{"name":"kernel.shm_rmid_forced","value":"1"},{"name":"kernel.msgmax","value":"10000"}]},"containers":[{"name":"c","image":"busybox:1"}]})");
+  b.Run("safe", R"({"securityContext":{"sysctls":[{"name":"kernel.shm_rmid_forced","value":"1"}]},"containers":[{"name":"c","image":"busybox:1"}]})");
+  REQUIRE(b.Until([&] { return b.Status("unsafe")["phase"].Str() == "Failed" && b.State("safe") == "running"; }));
+  CHECK(b.Status("unsafe")["reason"].Str() == "SysctlForbidden");
+  CHECK(b.events.Count("SysctlForbidden: forbidden sysctl: \"kernel.msgmax\" not allowlisted") == 1);
 }
 
 TEST_CASE("a gRPC health check understands serving, not serving and refusal", "[node]") {

@@ -20,6 +20,7 @@ namespace skerry::sim {
 
 struct Faults {
   int conflict = 0, refused = 0, lost_reply = 0;   // of a thousand writes by controllers
+  int failed_commit = 0, slow_commit = 0;          // of a thousand commits of such writes; a slow one takes one to three seconds
 };
 
 // What is asked of every write of a controller before it is made; a text says what is wrong with it.
@@ -38,6 +39,8 @@ class World {
   void SetCheck(WriteCheck check) { check_ = std::move(check); }
   const std::vector<std::string>& violations() const { return violations_; }
   std::size_t writes() const { return writes_; }   // by controllers, so far
+  std::size_t fingerprint() const { return fingerprint_; }   // of who wrote what, in order
+  std::size_t MostWritesToOne(std::string* object) const;   // of them, to a single object
   std::string LastWrites() const;                   // the last twenty of them
 
   void StartControllers();
@@ -45,26 +48,38 @@ class World {
 
   void Deliver();                                   // every notification of what was committed
   bool Reconcile();                                 // one key; false: nothing is due
+  // Lets the time pass and everything run that is due, at most so many keys. Returns how many there were.
+  std::size_t Run(std::chrono::nanoseconds passes, std::size_t most = 20'000);
+  std::size_t CountEvents(std::string_view part) const;   // "Kind name Reason: message", those that have it
   void SetClock(std::chrono::nanoseconds by) {       // the wall clock jumps, nothing else passes
     clock_.JumpWall(by);
     manager_->WakeDelayed();
   }
+  std::size_t foreign_draws() const;                // random numbers that a thread of the server's own took: 0, or a seed says nothing
+  store::Revision revision() const { return store_->current(); }
   std::optional<Clock::MonoTime> NextDue() const { return manager_->NextDue(); }
 
  private:
   class Client;
+  class Dice;
+  class Disk;
   class Notices;
-  class Silence;
+  class Notebook;
   friend class Client;
+  friend class Dice;
+  friend class Disk;
 
   std::uint64_t Roll() { return random_.Below(1000); }
 
   FakeClock clock_;
   SeededRandom random_;
+  std::unique_ptr<Dice> dice_;
   Faults faults_;
   WriteCheck check_;
   std::vector<std::string> violations_;
-  std::size_t writes_ = 0;
+  std::size_t writes_ = 0, fingerprint_ = 0;
+  bool writing_ = false;                            // a controller is in a write
+  std::map<std::string, std::size_t> writes_to_;
   std::deque<std::string> last_writes_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<kube::Registry> registry_;
@@ -72,7 +87,8 @@ class World {
   std::unique_ptr<kube::Client> admin_;
   std::unique_ptr<Notices> notices_;
   std::map<std::string, std::unique_ptr<kube::Client>> clients_;
-  std::unique_ptr<kube::EventRecorder> silence_;
+  std::deque<std::string> events_;
+  std::unique_ptr<kube::EventRecorder> notebook_;
   std::unique_ptr<kube::Manager> manager_;
   std::shared_ptr<void> collector_, scheduler_;
 };

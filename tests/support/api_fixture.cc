@@ -1,8 +1,10 @@
 #include "tests/support/api_fixture.h"
 
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <mutex>
 
 #include "core/base/strings.h"
 #include "core/crypto/certificate.h"
@@ -22,11 +24,27 @@ void Fill(Answer& answer, std::string text) {
   if (json::Value::Parse(answer.text, &parsed, nullptr)) answer.body = std::move(parsed);
 }
 
-// A long list is a stream that ends by itself.
+// A long list, or what another server answers, is a stream that ends by itself.
 std::string ReadAll(http::Source& source) {
-  source.OnReady([] {});
+  struct Signal {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool ready = false;
+  };
+  const auto signal = std::make_shared<Signal>();
+  source.OnReady([signal] {
+    std::lock_guard lock(signal->mutex);
+    signal->ready = true;
+    signal->changed.notify_all();
+  });
   std::string text;
-  for (auto piece = source.Next(); piece; piece = source.Next()) text += piece->view();
+  for (auto piece = source.Next(); piece; piece = source.Next()) {
+    text += piece->view();
+    if (!piece->view().empty()) continue;
+    std::unique_lock lock(signal->mutex);
+    if (!signal->changed.wait_for(lock, std::chrono::seconds(10), [&] { return signal->ready; })) Die("an answer does not end");
+    signal->ready = false;
+  }
   return text;
 }
 
@@ -49,7 +67,7 @@ Answer FromReply(http::Reply reply, bool lasting) {
 
 }  // namespace
 
-Api::Api(Engine engine) : engine_(engine), key_(crypto::PrivateKey::GenerateP256().ToPem()) {
+Api::Api(Engine engine, std::function<void(kube::ApiServerOptions&)> adjust) : engine_(engine), adjust_(std::move(adjust)), key_(crypto::PrivateKey::GenerateP256().ToPem()) {
   if (engine_ == Engine::kRocks) {
     std::string name = (std::filesystem::temp_directory_path() / "skerry-api-XXXXXX").string();
     if (!::mkdtemp(name.data())) Die("mkdtemp");
@@ -82,6 +100,7 @@ void Api::Open() {
   kube::ApiServerOptions api;
   api.advertise_address = "192.0.2.1";
   api.service_account_key = key_;
+  if (adjust_) adjust_(api);
   auto created = kube::ApiServer::Create(*store_, *registry_, std::move(api));
   if (!created) Die(created.error().message());
   server_ = std::move(*created);

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,7 +24,8 @@ class Api {
  public:
   enum class Engine : std::uint8_t { kMemory, kRocks };
   enum class As : std::uint8_t { kAdmin, kAnonymous };
-  explicit Api(Engine engine = Engine::kMemory);
+  // `adjust` may change the server's options before each start.
+  explicit Api(Engine engine = Engine::kMemory, std::function<void(kube::ApiServerOptions&)> adjust = {});
   ~Api();
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
@@ -41,6 +43,7 @@ class Api {
   void Close();
 
   const Engine engine_;
+  const std::function<void(kube::ApiServerOptions&)> adjust_;
   std::string directory_, key_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<kube::Registry> registry_;

@@ -90,8 +90,12 @@ class FakeCluster : public kube::Informers, public kube::Client {
   Result<std::vector<kube::ObjectPtr>> List(const Ctx&, kube::Resource r, std::string_view ns, std::string_view) override { return Of(std::string(r)).List(ns); }
   Result<kube::ObjectPtr> Create(const Ctx&, kube::Resource r, json::Value v, std::string_view) override { return Write(r, std::move(v)); }
   Result<kube::ObjectPtr> Update(const Ctx&, kube::Resource r, json::Value v, std::string_view) override { return Write(r, std::move(v)); }
-  Result<kube::ObjectPtr> Patch(const Ctx&, kube::Resource, const kube::Key&, kube::PatchType, json::Value, std::string_view) override {
-    return Fail(Code::kUnsupported, "the fake does not patch");
+  Result<kube::ObjectPtr> Patch(const Ctx& ctx, kube::Resource r, const kube::Key& key, kube::PatchType type, json::Value patch, std::string_view) override {
+    if (type != kube::PatchType::kMerge) return Fail(Code::kUnsupported, "the fake patches by JSON merge only");
+    TRY(const kube::ObjectPtr found, Get(ctx, r, key));
+    json::Value next = found->Clone();
+    Merge(patch, next);
+    return Write(r, std::move(next));
   }
   Result<> Delete(const Ctx&, kube::Resource r, const kube::Key& key, const kube::DeleteOptions&) override {
     Remove(std::string(r), key);
@@ -99,6 +103,14 @@ class FakeCluster : public kube::Informers, public kube::Client {
   }
 
  private:
+  static void Merge(const json::Value& patch, json::Value& into) {
+    for (const json::Member& m : patch.Members()) {
+      if (m.value.is_null()) into.Erase(m.key);
+      else if (m.value.is_object()) Merge(m.value, into.Set(m.key));
+      else into.Set(m.key) = m.value.Clone();
+    }
+  }
+
   Objects& Of(const std::string& resource) {
     std::lock_guard lock(mutex_);
     auto& slot = listers_[resource];

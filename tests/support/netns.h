@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/netlink/netns.h"
+#include "tests/support/asserting.h"
 #include "tests/support/run.h"
 #include "tests/support/skip.h"
 
@@ -50,7 +51,10 @@ class TestNetns {
   const std::string& path() const { return path_; }
   // Runs inside; an error fails the test.
   void Run(const std::function<Result<>()>& fn) const {
-    auto r = netlink::InNetns(fd_.get(), fn);
+    auto r = netlink::InNetns(fd_.get(), [&fn] {
+      asserts_for_test = true;
+      return fn();
+    });
     if (!r) FAIL(r.error().message());
   }
 

@@ -308,7 +308,7 @@ Stats ToStats(const process::CgroupUsage& usage, Clock::Wall now) {
 
 }  // namespace
 
-Result<Stats> Driver::ContainerStats(std::string_view id) {
+Result<Stats> Driver::ContainerStats(std::string_view id, Measure what) {
   TRY(const auto container, Find(id));
   Stats stats{.time = options_.clock->Now()};
   if (container.status.state == State::kRunning) {
@@ -316,6 +316,7 @@ Result<Stats> Driver::ContainerStats(std::string_view id) {
     TRY(const auto usage, cgroups_->Read(CgroupOf(sandbox, container.docker_id)));
     stats = ToStats(usage, stats.time);
   }
+  if (what == Measure::kCounters) return stats;
   struct stat st;
   if (!container.log_path.empty() && ::stat(container.log_path.c_str(), &st) == 0) stats.log_bytes = static_cast<std::uint64_t>(st.st_size);
   return stats;

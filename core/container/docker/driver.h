@@ -58,7 +58,7 @@ class Driver final : public Runtime {
   Result<std::unique_ptr<Session>> Exec(const Ctx&, std::string_view id, const ExecSpec&) override;
   Result<std::unique_ptr<Session>> Attach(const Ctx&, std::string_view id, bool with_stdin) override;
   Result<UniqueFd> Dial(const Ctx&, std::string_view sandbox_id, std::uint16_t port) override;
-  Result<Stats> ContainerStats(std::string_view id) override;
+  Result<Stats> ContainerStats(std::string_view id, Measure what) override;
   Result<Stats> SandboxStats(std::string_view id) override;
   Images& images() override { return images_; }
 

@@ -112,12 +112,12 @@ class HijackedSession final : public Session {
     }
     return true;
   }
-  void PumpInput(std::string& buffer) {
+  void PumpInput(std::string& buffer, int flags) {
     const ssize_t n = ::read(pump_in_.get(), buffer.data(), buffer.size());
     if (n > 0) {
       std::string_view rest = std::string_view(buffer).substr(0, static_cast<std::size_t>(n));
       while (!rest.empty()) {
-        const ssize_t sent = ::send(connection_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+        const ssize_t sent = ::send(connection_.get(), rest.data(), rest.size(), MSG_NOSIGNAL | flags);
         if (sent < 0 && errno != EINTR) {
           pump_in_.Reset();
           return;
@@ -135,14 +135,17 @@ class HijackedSession final : public Session {
     while (go) {
       pollfd fds[3] = {{connection_.get(), POLLIN, 0}, {pump_in_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
       if (::poll(fds, 3, -1) < 0) continue;
-      if (fds[2].revents != 0) break;
+      if (fds[2].revents != 0) {   // what was written before belongs to the process still, as far as it is taken at once
+        if (pump_in_ && (fds[1].revents & POLLIN) != 0) PumpInput(buffer, MSG_DONTWAIT);
+        break;
+      }
       if (fds[0].revents != 0) {
         const ssize_t n = ::recv(connection_.get(), buffer.data(), buffer.size(), 0);
         if (n <= 0) break;
         pending_.append(buffer, 0, static_cast<std::size_t>(n));
         go = Deliver();
       }
-      if (go && pump_in_ && fds[1].revents != 0) PumpInput(buffer);
+      if (go && pump_in_ && fds[1].revents != 0) PumpInput(buffer, 0);
     }
     if (!pending_.empty() && !tty_ && left_ == 0) Remember(pending_);   // shorter than a frame's head
     pump_out_.Reset();

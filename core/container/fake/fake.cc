@@ -384,7 +384,7 @@ Result<UniqueFd> FakeRuntime::Dial(const Ctx&, std::string_view sandbox_id, std:
   TRY_VOID(WriteAll(other.get(), Cat("port ", port, "\n")));
   return mine;
 }
-Result<Stats> FakeRuntime::ContainerStats(std::string_view id) {
+Result<Stats> FakeRuntime::ContainerStats(std::string_view id, Measure) {
   auto data = data_.Lock();
   const auto it = (*data)->stats.find(id);
   if (it != (*data)->stats.end()) return it->second;

@@ -183,12 +183,24 @@ class AttachSession final : public Session {
     }
     return true;
   }
+  // What was written before Kill() belongs to the process still, as far as the monitor takes it at once.
+  void SendRest(std::string& buffer) {
+    while (pump_in_) {
+      pollfd fd{pump_in_.get(), POLLIN, 0};
+      if (::poll(&fd, 1, 0) <= 0 || (fd.revents & POLLIN) == 0) return;
+      const ssize_t n = ::read(pump_in_.get(), buffer.data(), 8192);
+      if (n <= 0 || ::send(socket_.get(), buffer.data(), static_cast<std::size_t>(n), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return;
+    }
+  }
   void Pump() {
     std::string buffer(64 << 10, '\0');
     for (;;) {
       pollfd fds[3] = {{socket_.get(), POLLIN, 0}, {pump_in_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
       if (::poll(fds, 3, -1) < 0) continue;
-      if (fds[2].revents != 0) break;
+      if (fds[2].revents != 0) {
+        SendRest(buffer);
+        break;
+      }
       if (fds[0].revents != 0) {
         const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
         if (n <= 0) break;

@@ -190,7 +190,7 @@ Result<Stats> Driver::SandboxStats(std::string_view id) {
   return ToStats(usage, options_.clock->Now());
 }
 
-Result<Stats> Driver::ContainerStats(std::string_view id) {
+Result<Stats> Driver::ContainerStats(std::string_view id, Measure what) {
   const auto container = FindContainer(id);
   if (container == nullptr) return Fail(Code::kNotFound, Cat("no container ", id));
   const ContainerRecord record = Copy(*container);
@@ -199,6 +199,7 @@ Result<Stats> Driver::ContainerStats(std::string_view id) {
     TRY(const auto usage, cgroups_->Read(record.cgroup));
     stats = ToStats(usage, stats.time);
   }
+  if (what == Measure::kCounters) return stats;
   const Ctx ctx(std::stop_token(), std::chrono::steady_clock::now() + std::chrono::seconds(5));
   if (const auto size = process::MeasureTree(ctx, ContainerData(id) + "/upper")) {
     stats.writable_layer_bytes = size->bytes;

@@ -89,8 +89,8 @@ std::string StatusText(const Result<int>& exit, int version) {
 
 class ProcessTunnel final : public http::Tunnel {
  public:
-  ProcessTunnel(Upgrade upgrade, Wanted wanted, std::unique_ptr<container::Session> session, ElasticPool& waiters)
-      : upgrade_(std::move(upgrade)), wanted_(wanted), session_(std::move(session)), waiters_(waiters) {}
+  ProcessTunnel(Upgrade upgrade, Wanted wanted, InputEnd input_end, std::unique_ptr<container::Session> session, ElasticPool& waiters)
+      : upgrade_(std::move(upgrade)), wanted_(wanted), input_end_(input_end), session_(std::move(session)), waiters_(waiters) {}
 
   http::Headers headers() const override { return upgrade_.headers; }
 
@@ -140,6 +140,13 @@ class ProcessTunnel final : public http::Tunnel {
     gone.request_stop();
   }
 
+  net::Task<void> PumpInput(net::Stream* from, net::Stream* to) {
+    co_await Pump(from, to);
+    if (input_end_ != InputEnd::kDetaches) co_return;
+    detached_ = true;
+    session_->Kill();                  // of an attachment: lets go
+  }
+
   net::Task<bool> AcceptAll(std::shared_ptr<http::SpdySession> session, Channels* channels) {
     int expected = 1 + wanted_.in + wanted_.out + (wanted_.err && !wanted_.tty) + (wanted_.tty && upgrade_.version >= 3);
     const auto deadline = std::chrono::steady_clock::now() + kOpenTimeout;
@@ -168,7 +175,7 @@ class ProcessTunnel final : public http::Tunnel {
     open(session_->TakeOutput(), &out);
     open(session_->TakeError(), &err);
     net::TaskGroup inputs, outputs;
-    if (in && channels->in && wanted_.in) inputs.Spawn(executor, Pump(channels->in.get(), in.get()));
+    if (in && channels->in && wanted_.in) inputs.Spawn(executor, PumpInput(channels->in.get(), in.get()));
     if (channels->resize && wanted_.tty) inputs.Spawn(executor, PumpSizes(channels->resize.get(), session_.get()));
     if (out && channels->out) outputs.Spawn(executor, Pump(out.get(), channels->out.get()));
     if (err && channels->err) outputs.Spawn(executor, Pump(err.get(), channels->err.get()));
@@ -176,13 +183,13 @@ class ProcessTunnel final : public http::Tunnel {
     // The process has closed its output; its exit code follows. A thread waits for it, the connection's shard does not.
     auto ended = net::Event::Create(executor);
     Result<int> exit = 0;
-    const bool waits = waiters_.TrySubmit([&exit, ended, session = session_.get(), gone = gone_.get_token()] {
+    const bool waits = !detached_ && waiters_.TrySubmit([&exit, ended, session = session_.get(), gone = gone_.get_token()] {
       exit = session->Wait(Ctx(gone));
       ended->Notify();
     });
     if (waits) {
       co_await ended->Wait();
-    } else {
+    } else if (!detached_) {
       exit = Fail(Code::kTooMany, "too many processes are waited for");
     }
     const std::string status = StatusText(exit, upgrade_.version);
@@ -198,6 +205,8 @@ class ProcessTunnel final : public http::Tunnel {
 
   const Upgrade upgrade_;
   const Wanted wanted_;
+  const InputEnd input_end_;
+  bool detached_ = false;            // the client's input ended and with it the attachment
   const std::unique_ptr<container::Session> session_;
   ElasticPool& waiters_;
   std::stop_source gone_;            // the client left
@@ -225,14 +234,14 @@ Result<http::Reply> Exec(const Ctx& ctx, NodeStreams& node, ElasticPool& waiters
   spec.with_stdin = wanted.in;
   TRY(Upgrade upgrade, NegotiateExec(r));
   TRY(std::unique_ptr<container::Session> session, node.Exec(ctx, pod, r.Query("container"), spec));
-  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ProcessTunnel>(std::move(upgrade), wanted, std::move(session), waiters)));
+  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ProcessTunnel>(std::move(upgrade), wanted, InputEnd::kReachesProcess, std::move(session), waiters)));
 }
 
-Result<http::Reply> Attach(const Ctx& ctx, NodeStreams& node, ElasticPool& waiters, const http::Request& r, const Key& pod) {
+Result<http::Reply> Attach(const Ctx& ctx, NodeStreams& node, ElasticPool& waiters, const http::Request& r, const Key& pod, InputEnd input_end) {
   const Wanted wanted = WantedOf(r, true);
   TRY(Upgrade upgrade, NegotiateExec(r));
   TRY(std::unique_ptr<container::Session> session, node.Attach(ctx, pod, r.Query("container"), wanted.in));
-  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ProcessTunnel>(std::move(upgrade), wanted, std::move(session), waiters)));
+  return http::Reply(std::unique_ptr<http::Tunnel>(std::make_unique<ProcessTunnel>(std::move(upgrade), wanted, input_end, std::move(session), waiters)));
 }
 
 }  // namespace skerry::kube::stream

@@ -9,8 +9,13 @@
 namespace skerry::kube::stream {
 
 Result<http::Reply> Log(NodeStreams& node, const http::Request& request, const Key& pod);
+// Of a pod that is on no node there is nothing to tell, once the request is in order.
+Result<http::Reply> LogOfUnscheduled(const http::Request& request, const json::Value& pod);
 Result<http::Reply> Exec(const Ctx& ctx, NodeStreams& node, ElasticPool& waiters, const http::Request& request, const Key& pod);
-Result<http::Reply> Attach(const Ctx& ctx, NodeStreams& node, ElasticPool& waiters, const http::Request& request, const Key& pod);
+// Whether the end of the client's input ends an attachment (a terminal, or input that stays open for the next client) or reaches the
+// process, whose output goes on.
+enum class InputEnd : std::uint8_t { kReachesProcess, kDetaches };
+Result<http::Reply> Attach(const Ctx& ctx, NodeStreams& node, ElasticPool& waiters, const http::Request& request, const Key& pod, InputEnd input_end);
 Result<http::Reply> PortForward(NodeStreams& node, ElasticPool& waiters, const http::Request& request, const Key& pod);
 
 }  // namespace skerry::kube::stream

@@ -47,12 +47,18 @@ rocksdb::Options DbOptions(bool create) {
   o.max_write_buffer_number = 2;
   o.max_background_jobs = 2;
   o.max_open_files = 128;
+  // Nothing is read from here while the store is open, so young files may pile up: each compaction writes all of a small database again.
+  o.level0_file_num_compaction_trigger = 12;
+  o.level0_slowdown_writes_trigger = 32;
+  o.level0_stop_writes_trigger = 48;
   o.manifest_preallocation_size = 64 << 10;
   o.max_manifest_file_size = 4 << 20;
   o.keep_log_file_num = 1;
   o.level_compaction_dynamic_level_bytes = true;
   o.compression = rocksdb::kLZ4Compression;
   o.bottommost_compression = rocksdb::kZSTD;
+  o.bottommost_compression_opts.enabled = true;
+  o.bottommost_compression_opts.level = 1;
   // The default would silently drop what follows damage in the middle of the write-ahead log.
   o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   o.track_and_verify_wals_in_manifest = true;
@@ -66,6 +72,7 @@ rocksdb::Options DbOptions(bool create) {
   table.block_cache = rocksdb::NewLRUCache(2 << 20);
   table.cache_index_and_filter_blocks = true;
   table.format_version = 5;
+  table.block_size = 32 << 10;   // read from end to end only: larger blocks are smaller and cheaper to compress
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return o;
 }

@@ -230,7 +230,7 @@ TEST_CASE("a checkpoint is a store of its own whose revisions start far above", 
   s.Put("/a", "3");
   for (int round = 0; round < 2; ++round) {
     auto opened = OpenRocksStore(At(copy)).value();
-    CHECK((*opened).Get("/a").value()->value.view() == "2");
+    CHECK((*opened).Get("/a").value()->value.Load().view() == "2");
     CHECK(opened->current() > s->current() + 1'000'000);
     CHECK(opened->current() < 1'100'000'000);   // only the first opening jumps
     CHECK(opened->Subscribe("/", r, nullptr).error().code() == Code::kGone);

@@ -18,6 +18,11 @@ says "api-versions" "apps/v1" kubectl api-versions
 says "explain" "FIELDS:" kubectl explain pod
 says "explain deep" "imagePullPolicy <string>" kubectl explain deployment.spec.template.spec.containers.imagePullPolicy
 says "explain recursive" "readinessProbe" kubectl explain pod.spec --recursive
+says "explain of a version" "rules" kubectl explain ingress.spec --api-version=networking.k8s.io/v1
+refuses "explain of nothing" 'field "nothing" does not exist' kubectl explain pod.spec.nothing
+at_least 27 && says "explain by OpenAPI v2" "restartPolicy" kubectl explain pod.spec --output=plaintext-openapiv2
+says "api-resources, wide" "patch" kubectl api-resources -o wide --sort-by=kind
+prints "api-resources of the cluster" "nodes" bash -c '"$PATH_TO_KUBECTL" api-resources --namespaced=false -o name | grep -x nodes'
 says "version" "Server Version" kubectl version
 says "cluster-info" "is running at" kubectl cluster-info
 
@@ -38,11 +43,21 @@ if at_least 24; then
   refuses "with the token" "system:serviceaccount:$ns:robot" robot get secrets
 fi
 at_least 28 && says "whoami" "kubernetes-admin" kubectl auth whoami
+prints "can-i of a subresource" yes kubectl auth can-i get pods --subresource=log -n "$ns"
+prints "can-i of a path" yes kubectl auth can-i get /healthz
+k auth can-i list secrets --as="system:serviceaccount:$ns:robot" --quiet && problem "can-i --quiet of what is not allowed"
+if at_least 24; then
+  prints "a token's life" 7200 bash -c 'part=$("$PATH_TO_KUBECTL" -n "$ns" create token robot --duration=2h | cut -d. -f2 | tr _- /+); printf "%s%s" "$part" "$(printf "%$(((4 - ${#part} % 4) % 4))s" | tr " " =)" | base64 -d | jq ".exp - .iat"'
+  says "a token for somebody" "" k create token robot --audience=somebody --bound-object-kind=Pod --bound-object-name="$pod"
+  refuses "a token bound to nothing" "not found" k create token robot --bound-object-kind=Pod --bound-object-name=absent
+fi
 
 part wait
 works "condition" k wait --for=condition=Available deployment/web --timeout=60s
 works "job" k wait --for=condition=Complete job/once --timeout=60s
 at_least 23 && works "jsonpath" k wait --for=jsonpath='{.status.phase}'=Running "pod/$pod" --timeout=60s
+at_least 31 && works "what is there already" k wait --for=create deployment/web --timeout=60s
+works "several" k wait --for=condition=Ready pods -l app=web --timeout=60s
 refuses "in vain" "timed out waiting" k wait --for=condition=Nothing deployment/web --timeout=1s
 k create configmap leaving >/dev/null
 # The waiter must have seen the object before it goes; its own trace tells.
