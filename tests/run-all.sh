@@ -14,11 +14,16 @@ unit_tests() { # preset, tests...: a hang is a failure with a name
   local preset=$1 log=build/$1/unit-tests.log
   shift
   timeout --kill-after=10 "${UNIT_SECONDS:-1200}" "build/$preset/skerry_tests" --durations yes "$@" >"$log" 2>&1 && tail -2 "$log" && return
-  # The end of a failed run is often all that anyone sees: our own log first, what Catch or a sanitizer says last.
+  # The end of a failed run is often all that anyone sees, twenty lines of it: our own log first, then what Catch or a sanitizer says last, then what failed, with the cases' names.
   grep '^20[0-9-]*T[0-9:.]*Z ' "$log" | tail -40 || true
   echo "the last case that ended:"
   grep '^[0-9.]* s: ' "$log" | tail -1 || true
   grep -Ev '^([0-9.]* s: |20[0-9-]*T[0-9:.]*Z )' "$log" | cut -c1-400 | tail -100
+  awk '/: FAILED:$/ { left = 9; failed = 1 }
+       failed && /^[0-9.]+ s: / { print; failed = left = 0 }
+       /^-----|^=====|^20[0-9-]+T[0-9:.]+Z / { next }
+       left > 0 && NF { print; left-- }' "$log" | cut -c1-200 | head -c 1000
+  echo
   return 1
 }
 # A finding of a sanitizer ends the program. Leaks are findings; only libraries that never return what they keep are excepted.
