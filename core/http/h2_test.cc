@@ -176,7 +176,7 @@ TEST_CASE("HTTP/2 carries reader bodies, streams and files, and tells a handler 
 
 TEST_CASE("Stop ends HTTP/2 watches orderly and closes idle HTTP/2 connections", "[http]") {
   ServerOptions options;
-  options.timeouts.stop = 2s;
+  options.timeouts.stop = 60s;
   H2 t(options);
   const auto dropped = std::make_shared<std::promise<void>>();
   t.server.handler.on_shard = [&](const Ctx&, const Request& r) -> Reply {
@@ -196,7 +196,7 @@ TEST_CASE("Stop ends HTTP/2 watches orderly and closes idle HTTP/2 connections",
   started.get_future().wait();
   const auto begin = std::chrono::steady_clock::now();
   t.server.server->Stop();
-  CHECK(std::chrono::steady_clock::now() - begin < 2s);
+  CHECK(std::chrono::steady_clock::now() - begin < 60s);   // nothing had to be cut
   CHECK(watching.get());
   CHECK(t.server.server->connections() == 0);
 }

@@ -40,7 +40,7 @@ Task<void> Echo(std::unique_ptr<Stream> stream) {
 std::string ReadAll(BlockingStream& s) {
   std::string out, buffer(10000, 0);
   for (;;) {
-    const auto n = s.Read(Within(10s), Room(buffer));
+    const auto n = s.Read(Within(60s), Room(buffer));
     if (!n) return "error: " + std::string(n.error().message());
     if (*n == 0) return out;
     out.append(buffer, 0, *n);
@@ -56,8 +56,8 @@ std::string Pattern(std::size_t n) {
 void CheckEcho(BlockingStream& client, std::size_t size) {
   const std::string sent = Pattern(size);
   auto received = std::async(std::launch::async, [&] { return ReadAll(client); });
-  CHECK(client.Write(Within(10s), sent));
-  CHECK(client.CloseWrite(Within(10s)));
+  CHECK(client.Write(Within(60s), sent));
+  CHECK(client.CloseWrite(Within(60s)));
   CHECK(received.get() == sent);
 }
 
@@ -84,7 +84,7 @@ TEST_CASE("an echo over TCP, Unix sockets and memory returns every byte and the 
     (*listener)->Start([&](Shard& shard, std::unique_ptr<Stream> s) { tasks.Spawn(shard, Echo(std::move(s))); });
     DialTarget target;
     target.address = address.starts_with("unix:") ? address : "127.0.0.1:" + std::to_string((*listener)->bound_port());
-    auto client = BlockingStream::Dial(Within(10s), shards.Next(), target);
+    auto client = BlockingStream::Dial(Within(60s), shards.Next(), target);
     REQUIRE(client);
     CheckEcho(**client, 3'000'000);
   }
@@ -105,13 +105,13 @@ TEST_CASE("closing the writing side of a pipe ends it for its reader", "[net]") 
   auto pipe = FromDescriptor(shards.at(0).executor(), UniqueFd(fds[1]));
   REQUIRE(pipe);
   BlockingStream writer(shards.at(0), std::move(*pipe));
-  REQUIRE(writer.Write(Within(10s), "x"));
+  REQUIRE(writer.Write(Within(60s), "x"));
   char byte = 0;
   CHECK(::read(read_end.get(), &byte, 1) == 1);
   CHECK(::read(read_end.get(), &byte, 1) == -1);   // open, nothing there
-  REQUIRE(writer.CloseWrite(Within(10s)));
+  REQUIRE(writer.CloseWrite(Within(60s)));
   CHECK(::read(read_end.get(), &byte, 1) == 0);
-  CHECK(writer.Write(Within(10s), "y").error().code() == Code::kCancelled);
+  CHECK(writer.Write(Within(60s), "y").error().code() == Code::kCancelled);
 }
 
 TEST_CASE("a read that timed out or was stopped took nothing and may be repeated", "[net]") {
@@ -136,10 +136,10 @@ TEST_CASE("a read that timed out or was stopped took nothing and may be repeated
     CHECK(answer.error().code() == Code::kCancelled);
   }
   REQUIRE(WriteAll(write_end.get(), "x"));
-  REQUIRE(to_memory.Write(Within(10s), "y"));
-  CHECK(from_pipe.Read(Within(10s), Room(buffer)).value() == 1);
+  REQUIRE(to_memory.Write(Within(60s), "y"));
+  CHECK(from_pipe.Read(Within(60s), Room(buffer)).value() == 1);
   CHECK(buffer[0] == 'x');
-  CHECK(from_memory.Read(Within(10s), Room(buffer)).value() == 1);
+  CHECK(from_memory.Read(Within(60s), Room(buffer)).value() == 1);
   CHECK(buffer[0] == 'y');
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("a write to a peer that does not read times out, and Abort ends it wit
   auto listener = Listener::Create(shards, "127.0.0.1:0");
   REQUIRE(listener);
   (*listener)->Start([&](Shard&, std::unique_ptr<Stream> s) { accepted.set_value(std::move(s)); });
-  auto client = BlockingStream::Dial(Within(10s), shards.at(1), DialTarget{(*listener)->address(), nullptr, {}});
+  auto client = BlockingStream::Dial(Within(60s), shards.at(1), DialTarget{(*listener)->address(), nullptr, {}});
   REQUIRE(client);
   BlockingStream server(shards.at(0), accepted.get_future().get());
   const std::string much(64 << 20, 'x');
@@ -169,16 +169,16 @@ TEST_CASE("dialing reports refused connections, unknown hosts and bad addresses"
   REQUIRE(gone);
   const std::string address = (*gone)->address();
   gone->reset();
-  auto refused = BlockingStream::Dial(Within(10s), shards.at(0), DialTarget{address, nullptr, {}});
+  auto refused = BlockingStream::Dial(Within(60s), shards.at(0), DialTarget{address, nullptr, {}});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code() == Code::kUnavailable);
   CHECK(std::string(refused.error().message()).contains("Connection refused"));
-  auto bad = BlockingStream::Dial(Within(10s), shards.at(0), DialTarget{"nonsense", nullptr, {}});
+  auto bad = BlockingStream::Dial(Within(60s), shards.at(0), DialTarget{"nonsense", nullptr, {}});
   REQUIRE_FALSE(bad);
   CHECK(bad.error().code() == Code::kInvalid);
   auto named = Listener::Create(shards, "localhost:0");
   REQUIRE(named);
-  CHECK(BlockingStream::Dial(Within(10s), shards.at(0), DialTarget{"localhost:" + std::to_string((*named)->bound_port()), nullptr, {}}));
+  CHECK(BlockingStream::Dial(Within(60s), shards.at(0), DialTarget{"localhost:" + std::to_string((*named)->bound_port()), nullptr, {}}));
   auto in_use = Listener::Create(shards, (*named)->address());
   REQUIRE_FALSE(in_use);
   CHECK(std::string(in_use.error().message()).contains("in use"));

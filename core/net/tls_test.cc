@@ -28,7 +28,7 @@ struct EchoServer {
   ~EchoServer() { listener->Stop(); }
 
   Task<void> Serve(std::unique_ptr<Stream> plain) {
-    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
     auto tls = co_await TlsAccept(std::move(plain), context, deadline);
     if (!tls) {
       std::lock_guard lock(mutex);
@@ -53,7 +53,7 @@ struct EchoServer {
   }
 
   Result<std::unique_ptr<BlockingStream>> Dial(const TlsClientConfig& config, std::string name = "localhost") {
-    return BlockingStream::Dial(Within(10s), shards.at(1), DialTarget{listener->address(), TlsClientContext::Create(config).value(), std::move(name)});
+    return BlockingStream::Dial(Within(60s), shards.at(1), DialTarget{listener->address(), TlsClientContext::Create(config).value(), std::move(name)});
   }
   ConnectionInfo Last() {
     std::lock_guard lock(mutex);
@@ -70,10 +70,10 @@ struct EchoServer {
 };
 
 std::string Exchange(BlockingStream& s, const std::string& sent) {
-  auto writing = std::async(std::launch::async, [&] { return s.Write(Within(20s), sent) && s.CloseWrite(Within(20s)); });
+  auto writing = std::async(std::launch::async, [&] { return s.Write(Within(60s), sent) && s.CloseWrite(Within(60s)); });
   std::string out, buffer(10000, 0);
   for (;;) {
-    const auto n = s.Read(Within(20s), {reinterpret_cast<std::byte*>(buffer.data()), buffer.size()});
+    const auto n = s.Read(Within(60s), {reinterpret_cast<std::byte*>(buffer.data()), buffer.size()});
     if (!n) out = "error: " + std::string(n.error().message());
     if (!n || *n == 0) break;
     out.append(buffer, 0, *n);
@@ -141,7 +141,7 @@ TEST_CASE("a client certificate that does not verify is reported, or refused whe
   client.identity = stranger.Issue("CN=mallory", "");
   auto refused = strict.Dial(client);
   std::byte one[1];
-  if (refused) CHECK_FALSE((*refused)->Read(Within(10s), one));   // TLS 1.3: the client learns of it with its first read
+  if (refused) CHECK_FALSE((*refused)->Read(Within(60s), one));   // TLS 1.3: the client learns of it with its first read
   strict.tasks.Join();
   CHECK(strict.failures.size() == 1);
 }
@@ -216,10 +216,10 @@ TEST_CASE("a peer that says nothing or not TLS fails the handshake in time", "[n
     const int number = next++;
     tasks.Spawn(shard, Serve::Run(std::move(s), context, number == 0 ? 30ms : 60s, &outcomes[number]));
   });
-  auto silent = BlockingStream::Dial(Within(10s), shards.at(0), DialTarget{listener->address(), nullptr, {}}).value();
+  auto silent = BlockingStream::Dial(Within(60s), shards.at(0), DialTarget{listener->address(), nullptr, {}}).value();
   CHECK(outcomes[0].get_future().get() == std::string(Error(Code::kTimeout, "").code_name()));
-  auto plain = BlockingStream::Dial(Within(10s), shards.at(0), DialTarget{listener->address(), nullptr, {}}).value();
-  REQUIRE(plain->Write(Within(10s), "GET / HTTP/1.1\r\n\r\n"));
+  auto plain = BlockingStream::Dial(Within(60s), shards.at(0), DialTarget{listener->address(), nullptr, {}}).value();
+  REQUIRE(plain->Write(Within(60s), "GET / HTTP/1.1\r\n\r\n"));
   CHECK(outcomes[1].get_future().get() == std::string(Error(Code::kUnavailable, "").code_name()));
   listener->Stop();
   tasks.Join();

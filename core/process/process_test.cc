@@ -50,26 +50,26 @@ std::string Content(const std::string& path) { return std::string(Trim(ReadFile(
 
 TEST_CASE("a program gets exactly its arguments, environment and descriptors") {
   const int leak = ::open("/dev/null", O_RDONLY);   // not close-on-exec: must not arrive all the same
-  const auto listed = Run(Within(20), {.argv = {"/bin/ls", "/proc/self/fd"}});
+  const auto listed = Run(Within(60), {.argv = {"/bin/ls", "/proc/self/fd"}});
   ::close(leak);
   REQUIRE(listed);
   CHECK(listed->out == "0\n1\n2\n3\n");   // 3 is ls' own directory
-  const auto env = Run(Within(20), {.argv = {"/usr/bin/env"}, .env = {"A=1"}});
+  const auto env = Run(Within(60), {.argv = {"/usr/bin/env"}, .env = {"A=1"}});
   REQUIRE(env);
   CHECK(env->out == "A=1\n");
-  const auto echoed = Run(Within(20), {.argv = {"/bin/cat"}}, std::string(300'000, 'x'), 1000);
+  const auto echoed = Run(Within(60), {.argv = {"/bin/cat"}}, std::string(300'000, 'x'), 1000);
   REQUIRE(echoed);
   CHECK(echoed->out == std::string(1000, 'x'));
 }
 
 TEST_CASE("exit codes, signals, missing programs and deadlines are told apart") {
-  CHECK(Run(Within(20), {.argv = {"/bin/false"}})->exit_code == 1);
-  CHECK(Run(Within(20), {.argv = {"/no/such"}}).error().code() == Code::kNotFound);
+  CHECK(Run(Within(60), {.argv = {"/bin/false"}})->exit_code == 1);
+  CHECK(Run(Within(60), {.argv = {"/no/such"}}).error().code() == Code::kNotFound);
   auto sleeper = Child::Spawn({.argv = {"/bin/sleep", "600"}}).value();
   CHECK(sleeper->Wait(Ctx{std::stop_token(), std::chrono::steady_clock::now()}).error().code() == Code::kTimeout);
   sleeper->Kill(15);
-  CHECK(sleeper->Wait(Within(20)).value() == 143);
-  CHECK(sleeper->Wait(Within(20)).value() == 143);
+  CHECK(sleeper->Wait(Within(60)).value() == 143);
+  CHECK(sleeper->Wait(Within(60)).value() == 143);
   std::stop_source stop;
   stop.request_stop();
   CHECK(Run(Ctx{stop.get_token()}, {.argv = {"/bin/sleep", "600"}}).error().code() == Code::kCancelled);
@@ -78,7 +78,7 @@ TEST_CASE("exit codes, signals, missing programs and deadlines are told apart") 
 TEST_CASE("descriptors are passed under the numbers that were asked for") {
   auto pipe = MakePipe().value();
   Command command{.argv = {"/bin/dd", "of=/dev/fd/7", "status=none"}, .pass = {{pipe.write.get(), 7}}};
-  REQUIRE(Run(Within(20), command, "hello")->exit_code == 0);
+  REQUIRE(Run(Within(60), command, "hello")->exit_code == 0);
   pipe.write.Reset();
   char buffer[16];
   CHECK(::read(pipe.read.get(), buffer, sizeof buffer) == 5);
@@ -114,7 +114,7 @@ TEST_CASE("a cgroup limits, measures and is removed with its processes", "[root]
   CHECK(usage.pids == 1);
   CHECK(cgroups.Children(top).value() == std::vector<std::string>{"a"});
   REQUIRE(cgroups.Remove(Within(30), top));
-  CHECK(child->Wait(Within(20)).value() == 137);
+  CHECK(child->Wait(Within(60)).value() == 137);
   CHECK(cgroups.Read(path).error().code() == Code::kNotFound);
   REQUIRE(cgroups.Remove(Within(30), top));
 }
@@ -195,8 +195,8 @@ TEST_CASE("in the kernel's v2 tree groups are made below a root that held proces
   cgroups.RemoveEmpty("/a");
   CHECK(cgroups.Processes("/a").value() == std::vector<int>{child->pid()});   // it is not empty
   for (const char* path : {"/a", "/init"}) REQUIRE(cgroups.Remove(Within(30), path));
-  CHECK(child->Wait(Within(20)).value() == 137);
-  CHECK(before->Wait(Within(20)).value() == 137);
+  CHECK(child->Wait(Within(60)).value() == 137);
+  CHECK(before->Wait(Within(60)).value() == 137);
   CHECK(cgroups.Read("/a/b").error().code() == Code::kNotFound);
   CHECK(::rmdir(root.c_str()) == 0);
 }
@@ -211,7 +211,7 @@ TEST_CASE("namespaces stay pinned without a process and give their sysctls and n
   REQUIRE(PinNamespaces(spec));
   REQUIRE(::stat(spec.net.c_str(), &after) == 0);
   CHECK(before.st_ino == after.st_ino);
-  const auto seen = Run(Within(20), {.argv = {"/usr/bin/nsenter", "--net=" + spec.net, "--uts=" + spec.uts, "/bin/sh", "-c", "hostname; cat /proc/sys/net/ipv4/ip_forward; ls /sys/class/net"}, .env = {"PATH=/bin:/usr/bin"}});
+  const auto seen = Run(Within(60), {.argv = {"/usr/bin/nsenter", "--net=" + spec.net, "--uts=" + spec.uts, "/bin/sh", "-c", "hostname; cat /proc/sys/net/ipv4/ip_forward; ls /sys/class/net"}, .env = {"PATH=/bin:/usr/bin"}});
   REQUIRE(seen);
   CHECK(seen->out.starts_with("pod-1\n1\n"));
   CHECK(DialLocal(Within(5), spec.net, 9).error().code() == Code::kUnavailable);
@@ -259,7 +259,7 @@ TEST_CASE("a terminal connects a program and carries its size") {
   const ssize_t n = ::read(pty.master.get(), buffer, sizeof buffer);
   REQUIRE(n > 0);
   CHECK(std::string(buffer, static_cast<std::size_t>(n)).starts_with("40 100"));
-  CHECK(child->Wait(Within(20)).value() == 0);
+  CHECK(child->Wait(Within(60)).value() == 0);
 }
 
 }  // namespace skerry::process

@@ -166,7 +166,7 @@ http::Reply Documents(const http::Request& request) {
 
 // Asks again until the answer is as wanted: documents are fetched by a thread of their own.
 bool Eventually(const std::function<bool()>& holds) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!holds()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::yield();

@@ -42,7 +42,7 @@ std::string ReadAll(http::Source& source) {
     text += piece->view();
     if (!piece->view().empty()) continue;
     std::unique_lock lock(signal->mutex);
-    if (!signal->changed.wait_for(lock, std::chrono::seconds(10), [&] { return signal->ready; })) Die("an answer does not end");
+    if (!signal->changed.wait_for(lock, std::chrono::seconds(60), [&] { return signal->ready; })) Die("an answer does not end");
     signal->ready = false;
   }
   return text;
@@ -150,7 +150,7 @@ std::shared_ptr<const http::Request> Api::Request(std::string_view method, std::
 
 Answer Api::Call(std::string_view method, std::string_view target, std::string body, http::Headers headers, As as) {
   const auto request = Request(method, target, std::move(body), std::move(headers), as);
-  const Ctx ctx{std::stop_token(), std::chrono::steady_clock::now() + std::chrono::seconds(10)};
+  const Ctx ctx{std::stop_token(), std::chrono::steady_clock::now() + std::chrono::seconds(60)};
   const bool lasting = !target.starts_with("/api") || target.find("watch") != std::string_view::npos;
   auto at_once = server_->handler().OnShard(ctx, *request);
   if (!std::holds_alternative<http::NeedsWorker>(at_once)) return FromReply(std::move(at_once), lasting);

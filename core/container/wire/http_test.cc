@@ -36,7 +36,7 @@ Answer Play(const std::string& bytes, std::size_t step, Request request = {.targ
     while (::read(other.get(), buffer, sizeof buffer) > 0) {}
   });
   {
-    const Ctx ctx(std::stop_token(), std::chrono::steady_clock::now() + std::chrono::seconds(20));
+    const Ctx ctx(std::stop_token(), std::chrono::steady_clock::now() + std::chrono::seconds(60));
     answer.response = Exchange(ctx, mine, request, [&](std::string_view piece) {
       answer.body += piece;
       return true;
