@@ -25,7 +25,7 @@ unit_tests() { # preset, tests...: a hang is a failure with a name
   [ -s "$failed" ] && grep -q '^test cases:' "$log" || return 1
   head -c 1000 "$failed"
   mv "$failed" "$failed.once"
-  run_cases "$preset" "$log.again" -f "$failed.once" || { echo "the same when repeated:"; head -c 1000 "$failed"; return 1; }
+  run_cases "$preset" "$log.again" -f "$failed.once" && ! grep 'No test cases matched' "$log.again" || { echo "the same when repeated:"; head -c 1000 "$failed" || true; return 1; }
   unsteady+=("$(grep -v '^#' "$failed.once" | paste -sd ';')")
 }
 run_cases() { # preset, log, tests...

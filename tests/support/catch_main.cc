@@ -39,7 +39,10 @@ class OneThread final : public Catch::TestEventListenerBase {
     return true;
   }
   void testCaseEnded(const Catch::TestCaseStats& stats) override {
-    if (stats.totals.assertions.failed > 0) Note(stats.testInfo.name);
+    if (stats.totals.assertions.failed == 0) return;
+    std::string name;
+    for (const char c : stats.testInfo.name) name += c == ',' || c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+    Note(name);
   }
 
  private:
