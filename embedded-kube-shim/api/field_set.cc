@@ -50,9 +50,9 @@ PathStep Canonical(std::string_view text) {
   if ((text[0] != 'k' && text[0] != 'v') || !json::Value::Parse(rest, &value, nullptr)) return {};
   if (text[0] == 'v') return ValueStep(value);
   if (!value.is_object()) return {};
-  std::vector<std::pair<std::string, const json::Value*>> keys;
+  std::vector<std::pair<std::string_view, const json::Value*>> keys;
   for (const auto& member : value.Members()) keys.emplace_back(member.key, &member.value);
-  return KeyStep(std::move(keys));
+  return KeyStep(keys);
 }
 
 std::string ShownValue(const json::Value& value) { return value.is_string() ? Quote(value.Str()) : value.Dump(); }
@@ -63,9 +63,11 @@ PathStep FieldStep(std::string_view name) { return Cat("f:", name); }
 PathStep IndexStep(std::size_t index) { return Cat("i:", index); }
 PathStep ValueStep(const json::Value& value) { return Cat("v:", value.Dump()); }
 
-PathStep KeyStep(std::vector<std::pair<std::string, const json::Value*>> keys) {
+PathStep KeyStep(std::span<std::pair<std::string_view, const json::Value*>> keys) {
   std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  PathStep out = "k:{";
+  PathStep out;
+  out.reserve(48);   // most need less
+  out = "k:{";
   for (const auto& [name, value] : keys) {
     if (out.size() > 3) out += ',';
     json::AppendQuoted(out, name);

@@ -17,7 +17,7 @@ using PathStep = std::string;
 using FieldPath = std::vector<PathStep>;
 
 PathStep FieldStep(std::string_view name);
-PathStep KeyStep(std::vector<std::pair<std::string, const json::Value*>> keys);
+PathStep KeyStep(std::span<std::pair<std::string_view, const json::Value*>> keys);   // sorts them
 PathStep ValueStep(const json::Value& value);
 PathStep IndexStep(std::size_t index);
 // As messages show them: `.name`, `[name="c1"]`, `[="x"]`, `[3]`.

@@ -84,17 +84,20 @@ class Ownerships {
   std::optional<Value> Apply(const Value& live, const Value& config, Managers& managers, const ManagerId& id, bool force, std::vector<Conflict>* conflicts) const {
     Reconcile(managers);
     Value merged = MergeTyped(schema_, live, config);
-    const auto last = managers.fields.find(id);
-    const Ownership former = last == managers.fields.end() ? Ownership() : last->second;
-    FieldSet wanted = filter_.Apply(FieldsOf(schema_, config));
-    // What is applied again is owned again: nothing can fall away then.
-    const bool keeps_all = former.api_version == info_.api_version && former.fields().Difference(wanted).empty();
-    managers.fields[id] = Ownership(std::move(wanted), info_.api_version, true);
-    if (!former.fields().empty() && !keeps_all) merged = Prune(std::move(merged), managers, former);
+    const bool again = OwnsAlready(managers, id, config);
+    if (!again) {
+      const auto last = managers.fields.find(id);
+      const Ownership former = last == managers.fields.end() ? Ownership() : last->second;
+      FieldSet wanted = filter_.Apply(FieldsOf(schema_, config));
+      // What is applied again is owned again: nothing can fall away then.
+      const bool keeps_all = former.api_version == info_.api_version && former.fields().Difference(wanted).empty();
+      managers.fields[id] = Ownership(std::move(wanted), info_.api_version, true);
+      if (!former.fields().empty() && !keeps_all) merged = Prune(std::move(merged), managers, former);
+    }
     Comparison compare;
     *conflicts = UpdateOthers(live, merged, managers, id, compare, Seen::kAsIs, !force);
     if (!conflicts->empty()) return {};
-    if (const auto own = managers.fields.find(id); own != managers.fields.end()) {
+    if (const auto own = managers.fields.find(id); !again && own != managers.fields.end()) {
       own->second.Set(own->second.fields().Difference(Stripped()));
       if (own->second.empty()) managers.fields.erase(own);
     }
@@ -133,6 +136,15 @@ class Ownerships {
     return version ? version->schema : schema_;
   }
 
+  // Whether the applier has what the configuration sets, neither more nor less: most apply the same fields again and again.
+  bool OwnsAlready(const Managers& managers, const ManagerId& id, const Value& config) const {
+    const auto own = managers.fields.find(id);
+    if (own == managers.fields.end() || !own->second.stored() || own->second.api_version != info_.api_version) return false;
+    const auto concerned = [&](const FieldSet::Node& node) { return config.Find(std::string_view(node.step).substr(2)); };
+    if (std::any_of(filter_.excluded.nodes().begin(), filter_.excluded.nodes().end(), concerned)) return false;
+    return SetsExactly(schema_, config, Stripped(), *own->second.stored());
+  }
+
   bool Declared(const std::string& api_version, const Value& object) const { return ValidateTyped(SchemaOf(api_version), object, Duplicates::kAllow).empty(); }
 
   void Reconcile(Managers& managers) const {
@@ -143,7 +155,7 @@ class Ownerships {
         continue;
       }
       // The types of built-in kinds do not change: what this program has stored fits them.
-      if (def_.custom || !ownership.IsStored()) ownership.Set(ReconcileWithSchema(SchemaOf(ownership.api_version), ownership.fields()));
+      if (def_.custom || !ownership.stored()) ownership.Set(ReconcileWithSchema(SchemaOf(ownership.api_version), ownership.fields()));
       ++it;
     }
   }
@@ -391,15 +403,16 @@ Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Va
     return std::unexpected(PlainInternalError(Cat("failed to create typed patch object ", Identify(applied, api_version, kind), ": ", JoinProblems(problems))));
 
   const ManagerId id = IdOf(info, "Apply");
+  const bool may_try_again = info.manager == "kubectl" && mode != Conflicts::kForce;
   std::vector<Conflict> conflicts;
-  Managers after = managers;
-  auto result = ownerships.Apply(live_typed, applied, after, id, mode == Conflicts::kForce, &conflicts);
-  if (!conflicts.empty() && info.manager == "kubectl") {
+  const Managers before = may_try_again ? managers : Managers();
+  auto result = ownerships.Apply(live_typed, applied, managers, id, mode == Conflicts::kForce, &conflicts);
+  if (!conflicts.empty() && may_try_again) {
     if (const auto allowed = LastAppliedFields(schema, live_typed, info)) {
       std::erase_if(conflicts, [&](const Conflict& c) { return allowed->Has(c.path); });
       if (conflicts.empty()) {
-        after = managers;
-        result = ownerships.Apply(live_typed, applied, after, id, true, &conflicts);
+        managers = before;
+        result = ownerships.Apply(live_typed, applied, managers, id, true, &conflicts);
       }
     }
   }
@@ -419,7 +432,7 @@ Result<Value> ServerSideApply(const ResourceDef& def, SchemaPtr schema, const Va
     Canonicalize(schema, object);
   }
   if (info.manager == "kubectl") SyncLastApplied(object, applied);
-  SetManaged(object, after);
+  SetManaged(object, managers);
   return object;
 }
 

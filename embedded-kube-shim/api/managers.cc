@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <tuple>
 
 #include "core/base/strings.h"
 
@@ -47,7 +48,7 @@ Result<Managers> Managers::Decode(const Value& entries, Source source) {
     std::string version(entry["apiVersion"].Str());
     const Value& fields = entry["fieldsV1"];
     if (source == Source::kEncoded && fields.is_object()) {
-      out.fields[std::move(id)] = Ownership(&fields, std::move(version), applied);
+      out.fields[std::move(id)] = Ownership(entry, std::move(version), applied);
     } else {
       FieldSet set;
       if (!fields.is_null() && !FieldSet::FromJson(fields, &set)) return Fail(Code::kInvalid, Cat("error decoding set in managed fields entry ", index));
@@ -58,29 +59,45 @@ Result<Managers> Managers::Decode(const Value& entries, Source source) {
   return out;
 }
 
+namespace {
+
+struct ManagerRow { const ManagerId* id; const Ownership* ownership; std::string_view time; };
+
+Value EntryOf(const ManagerRow& row) {
+  const auto is = [&](std::string_view member, std::string_view text) { return (*row.ownership->entry())[member].Str() == text; };
+  // Mostly all of it is as it was stored, or all but the time.
+  if (row.ownership->entry() && is("manager", row.id->manager) && is("operation", row.id->operation) && is("apiVersion", row.ownership->api_version) &&
+      is("subresource", row.id->subresource) && is("time", "") == row.time.empty()) {
+    Value entry = json::Share(*row.ownership->entry());
+    if (!is("time", row.time)) entry.Set("time") = Value(row.time);
+    return entry;
+  }
+  Value entry = Value::Object();
+  if (!row.id->manager.empty()) entry.Set("manager") = Value(row.id->manager);
+  entry.Set("operation") = Value(row.id->operation);
+  entry.Set("apiVersion") = Value(row.ownership->api_version);
+  if (!row.time.empty()) entry.Set("time") = Value(row.time);
+  entry.Set("fieldsType") = Value("FieldsV1");
+  entry.Set("fieldsV1") = row.ownership->ToJson();
+  if (!row.id->subresource.empty()) entry.Set("subresource") = Value(row.id->subresource);
+  return entry;
+}
+
+}  // namespace
+
 Value Managers::Encode() const {
-  struct Row { const ManagerId* id; const Ownership* ownership; std::string time; };
-  std::vector<Row> rows;
+  std::vector<ManagerRow> rows;
+  rows.reserve(fields.size());
   for (const auto& [id, ownership] : fields) {
     const auto time = times.find(id);
-    rows.push_back({&id, &ownership, time == times.end() ? "" : time->second});
+    rows.push_back({&id, &ownership, time == times.end() ? std::string_view() : std::string_view(time->second)});
   }
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+  std::stable_sort(rows.begin(), rows.end(), [](const ManagerRow& a, const ManagerRow& b) {
     return std::tie(a.id->operation, a.time, a.id->manager, a.ownership->api_version, a.id->subresource) <
            std::tie(b.id->operation, b.time, b.id->manager, b.ownership->api_version, b.id->subresource);
   });
   Value out;
-  for (const auto& row : rows) {
-    Value entry = Value::Object();
-    if (!row.id->manager.empty()) entry.Set("manager") = Value(row.id->manager);
-    entry.Set("operation") = Value(row.id->operation);
-    entry.Set("apiVersion") = Value(row.ownership->api_version);
-    if (!row.time.empty()) entry.Set("time") = Value(row.time);
-    entry.Set("fieldsType") = Value("FieldsV1");
-    entry.Set("fieldsV1") = row.ownership->ToJson();
-    if (!row.id->subresource.empty()) entry.Set("subresource") = Value(row.id->subresource);
-    out.Append(std::move(entry));
-  }
+  for (const auto& row : rows) out.Append(EntryOf(row));
   return out;
 }
 

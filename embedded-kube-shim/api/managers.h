@@ -26,8 +26,9 @@ class Ownership {
  public:
   Ownership() = default;
   Ownership(FieldSet fields, std::string version, bool is_applied) : api_version(std::move(version)), applied(is_applied), set_(std::move(fields)) {}
-  // `stored` was made by FieldSet::ToJson and outlives this.
-  Ownership(const json::Value* stored, std::string version, bool is_applied) : api_version(std::move(version)), applied(is_applied), stored_(stored), decoded_(false) {}
+  // `entry` is one of managedFields with fields that FieldSet::ToJson made, and outlives this.
+  Ownership(const json::Value& entry, std::string version, bool is_applied)
+      : api_version(std::move(version)), applied(is_applied), stored_(entry.Find("fieldsV1")), entry_(&entry), decoded_(false) {}
 
   const FieldSet& fields() const {
     if (!decoded_) FieldSet::FromJson(*stored_, &set_);
@@ -42,7 +43,8 @@ class Ownership {
   // False: surely not a member of `fields`, nor one below it, is owned.
   bool MayOwn(const FieldSet& fields) const { return stored_ ? fields.Touches(*stored_) : true; }
   bool OwnsAll(const FieldSet& fields) const { return stored_ && fields.IsWithin(*stored_); }   // false also when it would have to be decoded
-  bool IsStored() const { return stored_; }
+  const json::Value* stored() const { return stored_; }   // the fields as they are stored; null when they were changed since
+  const json::Value* entry() const { return stored_ ? entry_ : nullptr; }   // the same with whose they are
   bool empty() const { return stored_ ? stored_->size() == 0 : set_.empty(); }
   json::Value ToJson() const { return stored_ ? json::Share(*stored_) : set_.ToJson(); }
 
@@ -52,6 +54,7 @@ class Ownership {
  private:
   mutable FieldSet set_;
   const json::Value* stored_ = nullptr;   // null: `set_` is what counts
+  const json::Value* entry_ = nullptr;    // that `stored_` is of
   mutable bool decoded_ = true;
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <span>
+#include <type_traits>
 
 #include "core/json/share.h"
 #include "embedded-kube-shim/api/typed_walk.h"
@@ -11,30 +12,82 @@ using json::Value;
 
 namespace {
 
-using Maybe = std::optional<Value>;
+// What a place becomes. Mostly it stays what it was, and then nothing is made.
+struct Merged {
+  enum class Is : std::uint8_t { kNothing, kBase, kNew } is = Is::kNothing;
+  Value value;   // kNew
+  static Merged Nothing() { return {}; }
+  static Merged Base() { return {Is::kBase, {}}; }
+  static Merged New(Value v) { return {Is::kNew, std::move(v)}; }
+};
 
-Maybe Merge(SchemaPtr schema, const Value* base, const Value* config);
+Merged Merge(SchemaPtr schema, const Value* base, const Value* config);
 
-Maybe KeepNewer(const Value* base, const Value* config) {
-  if (config) return config->Clone();
-  if (base) return json::Share(*base);
-  return {};
+Merged KeepNewer(const Value* base, const Value* config) {
+  if (!config || (base && Identical(*base, *config))) return Merged::Base();
+  return Merged::New(config->Clone());
 }
 
-Maybe MergeMaps(SchemaPtr schema, const Value* base, const Value* config) {
-  Value out = Value::Object();
-  auto& members = out.MutableMembers();
-  const auto take = [&](const std::string& key, const Value* l, const Value* r) {
-    if (auto merged = Merge(FieldOf(schema, key).type, l, r)) members.push_back({key, std::move(*merged)});
+Value Take(Merged merged, const Value* base) { return merged.is == Merged::Is::kBase ? json::Share(*base) : std::move(merged.value); }
+
+// The members or items of a container that is being merged: made once one of them differs from those of `base` (null: there is none).
+template <class Each>
+class Differing {
+ public:
+  Differing(const Value* base, std::span<const Each> old, std::size_t most) : old_(old), most_(most), same_(base) {}
+  // The next of the old ones became `merged`.
+  void Next(Merged merged) {
+    const Each& each = old_[next_++];
+    if (same_ && merged.is == Merged::Is::kBase) return;
+    if (same_) Start(next_ - 1);
+    if (merged.is == Merged::Is::kNothing) return;
+    if constexpr (std::is_same_v<Each, Value>) made_.Append(Take(std::move(merged), &each));
+    else made_.MutableMembers().push_back({each.key, Take(std::move(merged), &each.value)});
+  }
+  // One that is not among the old ones, behind these.
+  void Add(const std::string& key, Merged merged) requires std::is_same_v<Each, json::Member> {
+    if (merged.is == Merged::Is::kNothing) return;
+    if (same_) Start(old_.size());
+    made_.MutableMembers().push_back({key, std::move(merged.value)});
+  }
+  Merged Finish() {
+    if (same_) return Merged::Base();
+    return made_.size() == 0 ? Merged::Nothing() : Merged::New(std::move(made_));
+  }
+
+ private:
+  void Start(std::size_t count) {
+    same_ = false;
+    if constexpr (std::is_same_v<Each, Value>) {
+      made_.MutableItems().reserve(most_);
+      for (const Value& item : old_.first(count)) made_.Append(json::Share(item));
+    } else {
+      made_.MutableMembers().reserve(most_);
+      for (const json::Member& member : old_.first(count)) made_.MutableMembers().push_back({member.key, json::Share(member.value)});
+    }
+  }
+
+  const std::span<const Each> old_;
+  const std::size_t most_;
+  bool same_;
+  std::size_t next_ = 0;
+  Value made_;
+};
+
+Merged MergeMaps(SchemaPtr schema, const Value* base, const Value* config) {
+  const auto old = base ? base->Members() : std::span<const json::Member>();
+  const auto added = config ? config->Members() : std::span<const json::Member>();
+  FieldFinder fields(schema && schema->type == Type::kStruct ? schema : nullptr);
+  const auto type_of = [&](std::string_view key) {
+    const Field* known = fields.Find(key);
+    return known ? known->type : FieldOf(schema, key).type;
   };
   const MemberIndex base_members(base), config_members(config);
-  if (base)
-    for (const auto& member : base->Members()) take(member.key, &member.value, config_members.Find(member.key));
-  if (config)
-    for (const auto& member : config->Members())
-      if (!base_members.Find(member.key)) take(member.key, nullptr, &member.value);
-  if (members.empty()) return {};
-  return out;
+  Differing<json::Member> out(base, old, old.size() + added.size());
+  for (const auto& member : old) out.Next(Merge(type_of(member.key), &member.value, config_members.Find(member.key)));
+  for (const auto& member : added)
+    if (!base_members.Find(member.key)) out.Add(member.key, Merge(type_of(member.key), nullptr, &member.value));
+  return out.Finish();
 }
 
 struct Elements {
@@ -61,8 +114,28 @@ Elements IndexOf(SchemaPtr schema, const Value* list) {
   return out;
 }
 
+// Whether nothing but the elements themselves has to be merged: nothing is applied, or the same elements in the same order, each once.
+bool IsAligned(SchemaPtr schema, const Value& base, const Value* config) {
+  constexpr std::size_t kMost = 64;
+  const auto l = base.Items(), r = config ? config->Items() : std::span<const Value>();
+  const auto has_step = [&](const Value& item) { return ElementStep(schema, item, nullptr).empty(); };
+  if (!schema || !std::all_of(l.begin(), l.end(), has_step)) return false;
+  if (!config) return true;
+  if (l.size() != r.size() || l.size() > kMost || !std::all_of(r.begin(), r.end(), has_step)) return false;
+  for (std::size_t i = 0; i < l.size(); ++i) {
+    if (!SameElement(schema, l[i], r[i])) return false;
+    if (std::any_of(l.begin(), l.begin() + static_cast<std::ptrdiff_t>(i), [&](const Value& earlier) { return SameElement(schema, earlier, l[i]); })) return false;
+  }
+  return true;
+}
+
 // Keeps the live order of elements that are not applied and the applied order of those that are; both advance together.
-Maybe MergeLists(SchemaPtr schema, const Value* base, const Value* config) {
+Merged MergeLists(SchemaPtr schema, const Value* base, const Value* config) {
+  if (base && IsAligned(schema, *base, config)) {
+    Differing<Value> out(base, base->Items(), base->size());
+    for (std::size_t i = 0; i < base->size(); ++i) out.Next(Merge(ElementOf(schema), &base->Items()[i], config ? &config->Items()[i] : nullptr));
+    return out.Finish();
+  }
   const Elements l = IndexOf(schema, base), r = IndexOf(schema, config);
   std::vector<PathStep> shared;
   for (const auto& step : r.steps)
@@ -72,7 +145,7 @@ Maybe MergeLists(SchemaPtr schema, const Value* base, const Value* config) {
   Value out = Value::Array();
   const auto take = [&](const Value* a, const Value* b) {
     if (!a && !b) return;
-    if (auto merged = Merge(ElementOf(schema), a, b)) out.Append(std::move(*merged));
+    if (auto merged = Merge(ElementOf(schema), a, b); merged.is != Merged::Is::kNothing) out.Append(Take(std::move(merged), a));
   };
   while (li < l.steps.size() || ri < r.steps.size()) {
     if (li < l.steps.size() && ri < r.steps.size()) {
@@ -106,14 +179,11 @@ Maybe MergeLists(SchemaPtr schema, const Value* base, const Value* config) {
       if (next_shared < shared.size() && shared[next_shared] == step) ++next_shared;
     }
   }
-  if (out.size() == 0) return {};
-  return out;
+  return out.size() == 0 ? Merged::Nothing() : Merged::New(std::move(out));
 }
 
-Maybe Merge(SchemaPtr schema, const Value* base, const Value* config) {
-  if (!base && !config) return {};
-  // What is applied has every element of a list under a key of its own: alike, both merge to themselves.
-  if (base && config && json::IsFrozen(*base) && Identical(*base, *config)) return json::Share(*base);
+Merged Merge(SchemaPtr schema, const Value* base, const Value* config) {
+  if (!base && !config) return Merged::Nothing();
   const Shape shape = config ? ShapeOf(schema, config) : ShapeOf(schema, base);
   if (shape.kind == Shape::kScalar || shape.atomic) return KeepNewer(base, config);
   const auto filled = [&](const Value* v) { return v && v->size() > 0 && (shape.kind == Shape::kList ? v->is_array() : v->is_object()); };
@@ -166,7 +236,7 @@ Value Remove(SchemaPtr schema, const Value& value, const FieldSet& items) {
 
 Value MergeTyped(SchemaPtr schema, const Value& base, const Value& config) {
   auto merged = Merge(schema, &base, &config);
-  return merged ? std::move(*merged) : Value();
+  return merged.is == Merged::Is::kNothing ? Value() : Take(std::move(merged), &base);
 }
 
 Value RemoveItems(SchemaPtr schema, const Value& value, const FieldSet& items) { return Remove(schema, value, items); }

@@ -1,6 +1,8 @@
 #include "embedded-kube-shim/api/typed_value.h"
 
 #include <algorithm>
+#include <array>
+#include <bitset>
 #include <cmath>
 #include <map>
 #include <set>
@@ -18,6 +20,7 @@ using json::Value;
 namespace {
 
 const Schema kUntypedSchema;   // Type::kAny
+constexpr std::size_t kFewElements = 64;   // are compared with each other; of more, steps are made
 
 enum class Scalar : std::uint8_t { kString, kNumeric, kBool, kUntyped };
 
@@ -88,26 +91,48 @@ std::string ElementStep(SchemaPtr list, const Value& item, PathStep* step) {
   }
   if (item.is_null()) return "associative list with keys may not have a null element";
   if (!item.is_object()) return "associative list with keys may not have non-map elements";
-  std::vector<std::pair<std::string, const Value*>> keys;
+  using Key = std::pair<std::string_view, const Value*>;
+  std::array<Key, 4> usual;
+  std::vector<Key> many(step && list->list_map_keys.size() > usual.size() ? list->list_map_keys.size() : 0);
+  const std::span<Key> keys = many.empty() ? std::span<Key>(usual) : std::span<Key>(many);
+  std::size_t count = 0;
   bool any = false;
   for (const auto& name : list->list_map_keys) {
     const Value* value = item.Find(name);
     if (!value) value = KeyDefault(list->item, name);
     any = any || value;
-    if (value && step) keys.emplace_back(name, value);
+    if (value && step) keys[count++] = {name, value};
   }
   if (!any) {
     std::string names;
     for (const auto& name : list->list_map_keys) names += (names.empty() ? "" : " ") + Quote(name);
     return Cat("associative list with keys has an element that omits all key fields [", names, "] (and doesn't have default values for any key fields)");
   }
-  if (step) *step = KeyStep(std::move(keys));
+  if (step) *step = KeyStep(keys.first(count));
   return {};
+}
+
+bool SameElement(SchemaPtr list, const Value& a, const Value& b) {
+  if (list->list_kind == ListKind::kSet) return a == b;
+  const auto key = [&](const Value& item, const std::string& name) {
+    const Value* value = item.Find(name);
+    return value ? value : KeyDefault(list->item, name);
+  };
+  return std::all_of(list->list_map_keys.begin(), list->list_map_keys.end(), [&](const std::string& name) {
+    const Value* l = key(a, name);
+    const Value* r = key(b, name);
+    return l && r ? *l == *r : l == r;
+  });
 }
 
 // --- validation
 
 namespace {
+
+// Is the element one that comes earlier, too? All up to it have steps.
+bool IsRepeated(SchemaPtr list, std::span<const Value> items, std::size_t index) {
+  return std::any_of(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(index), [&](const Value& earlier) { return SameElement(list, earlier, items[index]); });
+}
 
 class Validator {
  public:
@@ -163,13 +188,17 @@ class Validator {
     if (!value.is_array()) return Report(Cat("expected list, got &{", GoPrint(value), "}"));
     const bool keyed = schema && schema->type == Type::kList && schema->list_kind != ListKind::kAtomic;
     const bool refuse = keyed && duplicates_ == Duplicates::kRefuse;
+    const bool few = value.size() <= kFewElements;
     std::set<PathStep> seen;
     for (std::size_t i = 0; i < value.size(); ++i) {
       const Value& item = value.Items()[i];
       if (keyed) {
         PathStep step;
-        if (const std::string problem = ElementStep(schema, item, refuse ? &step : nullptr); !problem.empty()) return Report(Cat("element ", i, ": ", problem));
-        if (refuse && !seen.insert(step).second) Report(Cat("duplicate entries for key ", StepText(step)));
+        if (const std::string problem = ElementStep(schema, item, refuse && !few ? &step : nullptr); !problem.empty()) return Report(Cat("element ", i, ": ", problem));
+        if (refuse && (few ? IsRepeated(schema, value.Items(), i) : !seen.insert(step).second)) {
+          if (few) ElementStep(schema, item, &step);
+          Report(Cat("duplicate entries for key ", StepText(step)));
+        }
       }
       path_.push_back({{}, schema ? schema : &kUntypedSchema, &item, i});
       Visit(ElementOf(schema), item);
@@ -376,6 +405,94 @@ FieldSet FieldsOf(SchemaPtr schema, const Value& value) {
   FieldSet::Node root;
   Collect(schema, value, root);
   return std::move(root.below);
+}
+
+// --- fields compared with stored ones
+
+namespace {
+
+constexpr std::size_t kMostStored = 256, kMostComparisons = 4096;   // of one object or list with what is stored of it
+
+// The members of stored fields that were met.
+class StoredNodes {
+ public:
+  explicit StoredNodes(const Value* stored) : members_(stored ? stored->Members() : std::span<const json::Member>()) {}
+  bool TooMany(std::size_t looked_for) const { return members_.size() > kMostStored || members_.size() * looked_for > kMostComparisons; }
+  const Value* Meet(char kind, std::string_view rest) {
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      const std::string_view step = members_[i].key;
+      if (step.size() != rest.size() + 2 || step[0] != kind || step.substr(2) != rest) continue;
+      if (!met_[i]) ++count_;
+      met_[i] = true;
+      return &members_[i].value;
+    }
+    return nullptr;
+  }
+  std::size_t count() const { return count_; }
+
+ private:
+  const std::span<const json::Member> members_;
+  std::bitset<kMostStored> met_;
+  std::size_t count_ = 0;
+};
+
+const FieldSet::Node* NamedField(const FieldSet& fields, std::string_view name) {
+  for (const auto& node : fields.nodes())
+    if (node.step.size() == name.size() + 2 && node.step[0] == 'f' && std::string_view(node.step).substr(2) == name) return &node;
+  return nullptr;
+}
+
+bool SetsNode(SchemaPtr schema, const Value& value, bool member, const FieldSet::Node* without, const Value* stored);
+
+// Walks a value beside what is stored of it, as Collect() would make the set of one and take `without` from it. `found`: so many nodes.
+bool SetsMembers(SchemaPtr schema, const Value& value, const FieldSet* without, const Value* stored, std::size_t* found) {
+  StoredNodes nodes(stored);
+  if (nodes.TooMany(value.size())) return false;
+  FieldFinder fields(schema && schema->type == Type::kStruct ? schema : nullptr);
+  for (const auto& [name, content] : value.Members()) {
+    const Field* known = fields.Find(name);
+    const TypedField field = known ? TypedField{known->type, true, true} : FieldOf(schema, name);
+    const bool alone = content.is_null() || (content.is_object() && content.size() == 0) || !field.declared;
+    if (!SetsNode(field.type, content, alone, without ? NamedField(*without, name) : nullptr, nodes.Meet('f', name))) return false;
+  }
+  *found = nodes.count();
+  return true;
+}
+
+bool SetsElements(SchemaPtr schema, const Value& value, const Value* stored, std::size_t* found) {
+  StoredNodes nodes(stored);
+  if (nodes.TooMany(value.size())) return false;
+  for (const Value& item : value.Items()) {
+    PathStep step;
+    if (!ElementStep(schema, item, &step).empty()) continue;
+    if (!SetsNode(ElementOf(schema), item, true, nullptr, nodes.Meet(step[0], std::string_view(step).substr(2)))) return false;
+  }
+  *found = nodes.count();
+  return true;
+}
+
+// `member`: what the place of the value says. `stored` null: there is no such node.
+bool SetsNode(SchemaPtr schema, const Value& value, bool member, const FieldSet::Node* without, const Value* stored) {
+  const Shape shape = ShapeOf(schema, &value);
+  std::size_t below = 0;
+  if (shape.kind == Shape::kScalar || shape.atomic) {
+    member = true;
+  } else if (shape.kind == Shape::kMap) {
+    if (!SetsMembers(schema, value, without ? &without->below : nullptr, stored, &below)) return false;
+  } else if (!SetsElements(schema, value, stored, &below)) {
+    return false;
+  }
+  if (without && without->member) member = false;
+  if (!stored) return !member && below == 0;
+  const bool told = stored->Find(".");
+  return stored->size() - (told ? 1 : 0) == below && (below == 0 ? member && !told : member == told);
+}
+
+}  // namespace
+
+bool SetsExactly(SchemaPtr schema, const Value& value, const FieldSet& without, const Value& stored) {
+  std::size_t found = 0;
+  return SetsMembers(schema, value, &without, &stored, &found) && found == stored.size();
 }
 
 }  // namespace skerry::kube

@@ -43,6 +43,9 @@ void CoerceIntegers(SchemaPtr schema, json::Value& value);
 json::Value SortedKeys(const json::Value& value);
 // Every field the document sets.
 FieldSet FieldsOf(SchemaPtr schema, const json::Value& value);
+// Whether FieldsOf(value) without the members of `without` is the set that `stored` (as FieldSet::ToJson made it) encodes. No set is made for it;
+// of very large objects the answer may be no. `value` is an object that ValidateTyped passes with Duplicates::kRefuse.
+bool SetsExactly(SchemaPtr schema, const json::Value& value, const FieldSet& without, const json::Value& stored);
 // `base` overlaid by `config`: maps by key, keyed lists and sets by element, the rest replaced.
 json::Value MergeTyped(SchemaPtr schema, const json::Value& base, const json::Value& config);
 json::Value RemoveItems(SchemaPtr schema, const json::Value& value, const FieldSet& items);

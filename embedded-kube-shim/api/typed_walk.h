@@ -18,6 +18,8 @@ Shape ShapeOf(SchemaPtr schema, const json::Value* value);
 SchemaPtr ElementOf(SchemaPtr list);
 // The step to an element of a keyed list or set; returns why there is none, else "". A null `step` only asks for that.
 std::string ElementStep(SchemaPtr list, const json::Value& item, PathStep* step);
+// Whether two elements, which have steps, have the same one. No step is made.
+bool SameElement(SchemaPtr list, const json::Value& a, const json::Value& b);
 // What a key means when it is left out: its default; built-in types default fields that are always written to their zero value. May be null.
 const json::Value* KeyDefault(SchemaPtr item, std::string_view name);
 // Whether FillAlwaysEmitted() takes the member away (true) when it is there, or adds it when it is not.

@@ -4,8 +4,10 @@
 #include <set>
 
 #include "core/base/strings.h"
+#include "core/json/share.h"
 #include "embedded-kube-shim/api/codec.h"
 #include "embedded-kube-shim/api/patch.h"
+#include "embedded-kube-shim/api/typed_value.h"
 #include "tests/support/generate.h"
 
 // The algebra of server-side apply on made-up configurations of real kinds.
@@ -188,6 +190,69 @@ TEST_CASE("an update that changes nothing leaves every owner where it is", "[ssa
       KeepManagedFieldTimes(live, same);
       INFO(live.Dump());
       REQUIRE(same.Dump() == live.Dump());
+    }
+  }
+}
+
+TEST_CASE("what a configuration sets is recognized beside stored fields exactly when its set is theirs", "[ssa][property]") {
+  SeededRandom random(35);
+  FieldSet without;
+  for (const char* name : {"apiVersion", "kind", "metadata"}) without.Insert(FieldPath{FieldStep(name)});
+  without.Insert(FieldPath{FieldStep("metadata"), FieldStep("name")});
+  std::size_t alike = 0, different = 0;
+  for (const Kind& kind : Kinds()) {
+    const SchemaPtr schema = kind.version->schema;
+    for (int i = 0; i < 6; ++i) {
+      const Value one = Configuration(kind, random), other = Configuration(kind, random);
+      if (!ValidateTyped(schema, one, Duplicates::kRefuse).empty() || !ValidateTyped(schema, other, Duplicates::kRefuse).empty()) continue;
+      INFO(one.Dump() << " and " << other.Dump());
+      const FieldSet set = FieldsOf(schema, one).Difference(without), second = FieldsOf(schema, other).Difference(without);
+      REQUIRE(SetsExactly(schema, one, without, set.ToJson()));
+      REQUIRE(SetsExactly(schema, other, without, set.ToJson()) == (set == second));
+      (set == second ? alike : different) += 1;
+      // One field more or less, wherever it is.
+      std::vector<FieldPath> paths;
+      set.ForEach([&](const FieldPath& path) { paths.push_back(path); });
+      if (paths.empty()) continue;
+      const FieldPath& path = paths[random.Below(paths.size())];
+      FieldSet single;
+      single.Insert(path);
+      const FieldSet fewer = set.Difference(single);
+      REQUIRE(SetsExactly(schema, one, without, fewer.ToJson()) == (fewer == set));
+      FieldPath deeper = path;
+      deeper.push_back(FieldStep("more"));
+      FieldSet more = set;
+      more.Insert(deeper);
+      REQUIRE_FALSE(SetsExactly(schema, one, without, more.ToJson()));
+    }
+  }
+  CHECK(different > 100);
+  CHECK(alike > 0);
+}
+
+TEST_CASE("what is applied to a stored object becomes what it becomes of a copy", "[ssa][property]") {
+  SeededRandom random(36);
+  for (const Kind& kind : Kinds()) {
+    for (int i = 0; i < 4; ++i) {
+      const Value one = Configuration(kind, random), other = Configuration(kind, random);
+      INFO(one.Dump() << " and " << other.Dump());
+      Value live = Must(Apply(kind, nullptr, one, "alice", 0));
+      ApplyDefaults(*kind.def, *kind.version, live);
+      live = Must(Apply(kind, &live, other, "bob", 1, Conflicts::kForce));
+      ApplyDefaults(*kind.def, *kind.version, live);
+      Value stored = live.Clone();
+      json::Freeze(stored);
+      const std::string before = stored.Dump();
+      Value changed = other.Clone();
+      changed.Set("metadata").Set("labels").Set("turn") = "next";
+      for (const Value* configuration : {&one, &other, &std::as_const(changed)}) {
+        for (const char* manager : {"alice", "bob", "carol"}) {
+          const Value of_copy = Must(Apply(kind, &live, *configuration, manager, 2, Conflicts::kForce));
+          const Value of_stored = Must(Apply(kind, &stored, *configuration, manager, 2, Conflicts::kForce));
+          REQUIRE(of_stored.Dump() == of_copy.Dump());
+          REQUIRE(stored.Dump() == before);
+        }
+      }
     }
   }
 }
