@@ -56,14 +56,11 @@ void DropTrustBundle(Value& projection) {
   projection.Erase("podCertificate");
 }
 
-void DropTopology(Value& endpoint) { endpoint.Erase("deprecatedTopology"); }
-
 }  // namespace
 
 std::span<const NamedRule> OtherRules() {
   static constexpr NamedRule kRules[] = {
       {"io.k8s.api.core.v1.VolumeProjection", DropTrustBundle},
-      {"io.k8s.api.discovery.v1.Endpoint", DropTopology},
       {"io.k8s.api.rbac.v1.Subject", SubjectDefaults},
       {"io.k8s.api.networking.v1.NetworkPolicySpec", NetworkPolicyDefaults},
       {"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition", CrdDefaults},

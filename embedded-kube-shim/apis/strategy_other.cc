@@ -156,6 +156,27 @@ class LeaseStrategy final : public BuiltinStrategy {
   }
 };
 
+// What an earlier version of the API had for topology is not kept, but whoever writes it has changed the slice.
+class EndpointSliceStrategy final : public BuiltinStrategy {
+ public:
+  void PrepareForCreate(StrategyContext&, Value& object) const override { DropTopology(object); }
+  void PrepareForUpdate(StrategyContext&, Value& object, const Value& old) const override {
+    if (DropTopology(object)) object.Set("metadata").Set("generation") = old.At({"metadata", "generation"}).Int() + 1;
+  }
+
+ private:
+  static bool DropTopology(Value& object) {
+    Value* endpoints = object.Find("endpoints");
+    bool dropped = false;
+    if (!endpoints || !endpoints->is_array()) return dropped;
+    for (Value& endpoint : endpoints->MutableItems()) {
+      dropped |= endpoint["deprecatedTopology"].size() > 0;
+      endpoint.Erase("deprecatedTopology");
+    }
+    return dropped;
+  }
+};
+
 // A new taint, or one that changes its effect, is dated by the server.
 class ResourceSliceStrategy final : public BuiltinStrategy {
  public:
@@ -202,6 +223,7 @@ std::span<const KindStrategy> OtherStrategies() {
       {"apiregistration.k8s.io", "apiservices", MakeStrategy<ApiServiceStrategy>},
       {"apiextensions.k8s.io", "customresourcedefinitions", MakeStrategy<CustomResourceDefinitionStrategy>},
       {"coordination.k8s.io", "leases", MakeStrategy<LeaseStrategy>},
+      {"discovery.k8s.io", "endpointslices", MakeStrategy<EndpointSliceStrategy>},
       {"resource.k8s.io", "resourceclaims", MakeStrategy<ClaimStrategy>},
       {"resource.k8s.io", "resourceclaimtemplates", MakeStrategy<ClaimStrategy>},
       {"resource.k8s.io", "resourceslices", MakeStrategy<ResourceSliceStrategy>},
