@@ -33,6 +33,26 @@ TEST_CASE("a continue token that the history has left behind names one that goes
   CHECK(next.body["items"].Items()[0].At({"metadata", "name"}).Str() == "b");
 }
 
+TEST_CASE("a watch from before what is remembered begins, and says in its one event that it cannot", "[server]") {
+  Api api(Api::Engine::kRocks);
+  const std::string leases = "/apis/coordination.k8s.io/v1/leases";   // kept in memory only: their history begins at a start
+  const auto before = ParseInt(api.Call("GET", leases, "").body.At({"metadata", "resourceVersion"}).Str()).value();
+  api.Reopen();
+  const auto watch = api.Call("GET", Cat(leases, "?watch=true&resourceVersion=", before), "");
+  CHECK(watch.status == 200);
+  REQUIRE(watch.source);
+  const auto only = watch.source->Next();
+  REQUIRE(only);
+  const auto event = Json(only->view());
+  CHECK(event["type"].Str() == "ERROR");
+  CHECK(event.At({"object", "reason"}).Str() == "Expired");
+  CHECK(event.At({"object", "code"}).Int() == 410);
+  CHECK_THAT(std::string(event.At({"object", "message"}).Str()), Catch::StartsWith(Cat("too old resource version: ", before, " (")));
+  const auto end = watch.source->Next();
+  REQUIRE_FALSE(end);
+  CHECK(end.error().code() == Code::kCancelled);
+}
+
 TEST_CASE("options of a deletion may come in the group of the kind, in protobuf, too", "[server]") {
   Api api;
   CHECK(api.Call("POST", "/apis/apps/v1/namespaces/default/controllerrevisions", R"({"apiVersion":"apps/v1","kind":"ControllerRevision","metadata":{"name":"a"},"revision":1,"data":{}})").status == 201);

@@ -210,6 +210,9 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
   const auto span = seconds > 0 ? std::chrono::seconds(std::min<std::int64_t>(seconds, 24 * 3600)) : std::chrono::seconds(1800 + engine_.random().Below(1800));
   plan.deadline = std::chrono::steady_clock::now() + span;
   const bool synthetic = options.send_initial_events ? *options.send_initial_events : asked == 0;
+  http::Streaming streaming;
+  streaming.headers.push_back({"Content-Type", encoder.watch_media_type()});
+  streaming.headers.push_back({"Cache-Control", "no-cache, private"});
   std::unique_ptr<Subscription> subscription;
   if (synthetic) {
     ObjectCache::Snapshot snapshot;
@@ -223,13 +226,13 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
     plan.initial_revision = snapshot.revision;
   } else {
     auto subscribed = cache.Subscribe(asked);
-    if (!subscribed) return std::unexpected(ExpiredError(std::string(subscribed.error().message())));
+    if (!subscribed) {   // as upstream: told by an event, not by the status
+      streaming.source = NewRefusedWatch(encoder, ExpiredError(std::string(subscribed.error().message())));
+      return http::Reply(std::move(streaming));
+    }
     subscription = std::move(*subscribed);
     plan.initial_revision = asked;
   }
-  http::Streaming streaming;
-  streaming.headers.push_back({"Content-Type", encoder.watch_media_type()});
-  streaming.headers.push_back({"Cache-Control", "no-cache, private"});
   streaming.source = NewWatchSource(std::move(encoder), std::move(plan), std::move(subscription), timers_);
   return http::Reply(std::move(streaming));
 }

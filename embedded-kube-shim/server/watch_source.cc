@@ -145,6 +145,19 @@ class WatchSource final : public http::Source {
   std::chrono::steady_clock::time_point next_bookmark_;
 };
 
+class RefusedWatch final : public http::Source {
+ public:
+  explicit RefusedWatch(std::string event) : event_(std::move(event)) {}
+  Result<Bytes> Next() override {
+    if (event_.empty()) return Fail(Code::kCancelled, "watch ended");
+    return Bytes(std::exchange(event_, {}));
+  }
+  void OnReady(std::function<void()>) override {}
+
+ private:
+  std::string event_;
+};
+
 }  // namespace
 
 bool SelectedBy(const Item& item, const text::LabelSelector& labels, const FieldSelector& fields) {
@@ -161,5 +174,7 @@ bool SelectedBy(const Item& item, const text::LabelSelector& labels, const Field
 std::unique_ptr<http::Source> NewWatchSource(Encoder encoder, WatchPlan plan, std::unique_ptr<Subscription> subscription, Timers& timers) {
   return std::make_unique<WatchSource>(std::move(encoder), std::move(plan), std::move(subscription), timers);
 }
+
+std::unique_ptr<http::Source> NewRefusedWatch(const Encoder& encoder, const Error& why) { return std::make_unique<RefusedWatch>(encoder.ErrorEvent(why)); }
 
 }  // namespace skerry::kube

@@ -20,12 +20,13 @@ struct WatchPlan {
   store::Revision initial_revision = 0;
   bool bookmarks = false;
   std::chrono::steady_clock::time_point deadline;
-  std::function<std::optional<Error>(const Error&)> on_gone;
 };
 
 bool SelectedBy(const Item& item, const text::LabelSelector& labels, const FieldSelector& fields);
 
 // The body of a watch: initial objects, then changes, translated by the selectors, until the deadline. kCancelled = orderly end.
 std::unique_ptr<http::Source> NewWatchSource(Encoder encoder, WatchPlan plan, std::unique_ptr<Subscription> subscription, Timers& timers);
+// The body of a watch that cannot begin although everything about the request is right: one event that says why, then the end.
+std::unique_ptr<http::Source> NewRefusedWatch(const Encoder& encoder, const Error& why);
 
 }  // namespace skerry::kube
