@@ -149,6 +149,35 @@ TEST_CASE("the client verifies servers, presents its certificate and can dial el
   CHECK_FALSE(client.Do(Soon(), r));
 }
 
+TEST_CASE("a server's certificate needs no subject, whether an authority has signed it or it is trusted itself", "[http]") {
+  net::testing::TestCa ca;
+  const auto alone = net::testing::SelfSigned("", "DNS:api.test"), other = net::testing::SelfSigned("", "DNS:api.test"), old = net::testing::SelfSigned("", "DNS:api.test", -1);
+  const auto ask = [](const net::TlsIdentity& identity, const std::string& trusted, std::string_view host = "api.test") {
+    net::TlsServerConfig config;
+    config.identity = identity;
+    TestServer t(Listening(net::TlsServerContext::Create(config).value()));
+    t.handler.on_shard = [](const Ctx&, const Request& r) -> Reply { return Text(r.body); };
+    Client client;
+    ClientRequest r;
+    r.method = "POST";
+    r.url = Cat("https://", host, "/x");
+    r.body = "hello";
+    r.connect_to = t.server->address();
+    r.ca_pem = trusted;
+    const auto answer = client.Do(Soon(), r);
+    if (!answer) CHECK(answer.error().code() == Code::kUnauthenticated);
+    return answer ? answer->body : "refused";
+  };
+  CHECK(ask(ca.Issue("", "DNS:api.test"), ca.pem()) == "hello");
+  CHECK(ask(alone, alone.chain_pem) == "hello");
+  CHECK(ask(alone, ca.pem() + other.chain_pem + alone.chain_pem) == "hello");
+  CHECK(ask(alone, other.chain_pem) == "refused");
+  CHECK(ask(alone, ca.pem()) == "refused");
+  CHECK(ask(alone, alone.chain_pem, "wrong.test") == "refused");
+  CHECK(ask(old, old.chain_pem) == "refused");
+  CHECK(ask(other, alone.chain_pem + net::testing::SelfSigned("", "DNS:wrong.test").chain_pem) == "refused");
+}
+
 TEST_CASE("the client ends at its deadline, at a stop and at a refused connection", "[http]") {
   std::promise<void> gate;   // outlives the server, whose workers wait for it
   auto open = gate.get_future().share();

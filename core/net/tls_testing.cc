@@ -26,6 +26,7 @@ X509* Certificate(EVP_PKEY* key, std::string_view subject, long serial, int days
   X509_set_pubkey(c, key);
   X509_NAME* name = X509_get_subject_name(c);
   for (const auto part : Split(subject, '/')) {
+    if (part.empty()) continue;
     const auto equals = part.find('=');
     const std::string field(part.substr(0, equals)), value(part.substr(equals + 1));
     X509_NAME_add_entry_by_txt(name, field.c_str(), MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.c_str()), -1, -1, 0);
@@ -46,6 +47,18 @@ std::string Pem(X509* c) {
   BIO* bio = BIO_new(BIO_s_mem());
   PEM_write_bio_X509(bio, c);
   return ReadOut(bio);
+}
+
+// Takes both.
+TlsIdentity Identity(X509* c, EVP_PKEY* key) {
+  TlsIdentity out;
+  out.chain_pem = Pem(c);
+  BIO* bio = BIO_new(BIO_s_mem());
+  PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
+  out.key_pem = ReadOut(bio);
+  X509_free(c);
+  EVP_PKEY_free(key);
+  return out;
 }
 
 }  // namespace
@@ -78,14 +91,16 @@ TlsIdentity TestCa::Issue(std::string_view subject, std::string_view names, int 
   X509_set_issuer_name(c, X509_get_subject_name(impl_->certificate));
   if (!names.empty()) AddExtension(c, NID_subject_alt_name, std::string(names));
   X509_sign(c, impl_->key, EVP_sha256());
-  TlsIdentity out;
-  out.chain_pem = Pem(c);
-  BIO* bio = BIO_new(BIO_s_mem());
-  PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
-  out.key_pem = ReadOut(bio);
-  X509_free(c);
-  EVP_PKEY_free(key);
-  return out;
+  return Identity(c, key);
+}
+
+TlsIdentity SelfSigned(std::string_view subject, std::string_view names, int days) {
+  EVP_PKEY* key = EVP_EC_gen("P-256");
+  X509* c = Certificate(key, subject, 1, days);
+  X509_set_issuer_name(c, X509_get_subject_name(c));
+  AddExtension(c, NID_subject_alt_name, std::string(names));
+  X509_sign(c, key, EVP_sha256());
+  return Identity(c, key);
 }
 
 }  // namespace skerry::net::testing

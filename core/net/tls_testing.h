@@ -23,5 +23,7 @@ class TestCa {
   Impl* impl_;
   std::string pem_;
 };
+// A server's certificate that is its own authority. The subject may be empty.
+TlsIdentity SelfSigned(std::string_view subject, std::string_view names, int days = 1);
 
 }  // namespace skerry::net::testing
