@@ -34,17 +34,25 @@ std::string PathOf(Resource resource, std::string_view ns, std::string_view name
   return path;
 }
 
-http::ClientRequest NewRequest(const RemoteServer& server, std::string_view agent, std::string method, std::string_view path_and_query) {
-  http::ClientRequest request;
+RequestMaker RequestsTo(RemoteServer server) {
+  return [server = std::move(server)](const std::string& path_and_query) -> Result<http::ClientRequest> {
+    http::ClientRequest request;
+    request.url = Cat(server.url, path_and_query);
+    if (!server.token.empty()) request.headers.push_back({"Authorization", "Bearer " + server.token});
+    request.connect_to = server.connect_to;
+    request.ca_pem = server.ca_pem;
+    request.certificate_pem = server.certificate_pem;
+    request.key_pem = server.key_pem;
+    request.verify_server = server.verify;
+    return request;
+  };
+}
+
+Result<http::ClientRequest> NewRequest(const RequestMaker& requests, std::string_view agent, std::string method, const std::string& path_and_query) {
+  TRY(auto request, requests(path_and_query));
   request.method = std::move(method);
-  request.url = Cat(server.url, path_and_query);
-  request.headers = {{"Accept", "application/json"}, {"User-Agent", std::string(agent)}};
-  if (!server.token.empty()) request.headers.push_back({"Authorization", "Bearer " + server.token});
-  request.connect_to = server.connect_to;
-  request.ca_pem = server.ca_pem;
-  request.certificate_pem = server.certificate_pem;
-  request.key_pem = server.key_pem;
-  request.verify_server = server.verify;
+  request.headers.push_back({"Accept", "application/json"});
+  request.headers.push_back({"User-Agent", std::string(agent)});
   return request;
 }
 
@@ -66,7 +74,7 @@ constexpr int kPage = 500;
 
 class RemoteClient final : public Client {
  public:
-  RemoteClient(RemoteServer server, std::string agent) : server_(std::move(server)), agent_(std::move(agent)) {}
+  RemoteClient(RequestMaker requests, std::string agent) : requests_(std::move(requests)), agent_(std::move(agent)) {}
 
   Result<ObjectPtr> Get(const Ctx& ctx, Resource resource, const Key& key) override {
     const bool scale = resource.ends_with(kScale);
@@ -124,8 +132,8 @@ class RemoteClient final : public Client {
   }
 
  private:
-  Result<ObjectPtr> Send(const Ctx& ctx, const char* method, std::string_view path, std::string body = {}, const char* type = "application/json") {
-    http::ClientRequest request = remote::NewRequest(server_, agent_, method, path);
+  Result<ObjectPtr> Send(const Ctx& ctx, const char* method, const std::string& path, std::string body = {}, const char* type = "application/json") {
+    TRY(http::ClientRequest request, remote::NewRequest(requests_, agent_, method, path));
     if (!body.empty()) {
       request.headers.push_back({"Content-Type", type});
       request.body = std::move(body);
@@ -139,12 +147,14 @@ class RemoteClient final : public Client {
     return std::make_shared<const json::Value>(std::move(object));
   }
 
-  const RemoteServer server_;
+  const RequestMaker requests_;
   const std::string agent_;
 };
 
 }  // namespace
 
-std::unique_ptr<Client> NewRemoteClient(RemoteServer server, std::string agent) { return std::make_unique<RemoteClient>(std::move(server), std::move(agent)); }
+std::unique_ptr<Client> NewRemoteClient(RemoteServer server, std::string agent) { return NewRemoteClient(remote::RequestsTo(std::move(server)), std::move(agent)); }
+
+std::unique_ptr<Client> NewRemoteClient(RequestMaker requests, std::string agent) { return std::make_unique<RemoteClient>(std::move(requests), std::move(agent)); }
 
 }  // namespace skerry::kube

@@ -14,7 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds kListPatience{60};
-constexpr milliseconds kFirstBackoff{100}, kLastBackoff{30'000};
+constexpr milliseconds kFirstBackoff{100}, kLastBackoff{30'000}, kShortWatch{1000};
 constexpr std::size_t kLongestEvent = 32u << 20;
 constexpr std::uint64_t kWatchSeconds = 300;         // and up to as many again, so that watches do not end together
 
@@ -45,9 +45,9 @@ class EventLines {
 // Lists and watches one resource on its own thread.
 class Reflector {
  public:
-  Reflector(const RemoteServer& server, const std::string& agent, std::string resource, std::string selector, std::size_t page, remote::Delivery& delivery,
+  Reflector(const RequestMaker& requests, const std::string& agent, std::string resource, std::string selector, std::size_t page, remote::Delivery& delivery,
             std::function<void()> on_synced)
-      : store(delivery), server_(server), agent_(agent), resource_(std::move(resource)), page_(page), on_synced_(std::move(on_synced)) {
+      : store(delivery), requests_(requests), agent_(agent), resource_(std::move(resource)), page_(page), on_synced_(std::move(on_synced)) {
     if (!selector.empty()) selector_ = Cat("&fieldSelector=", remote::Escaped(selector));
     thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
   }
@@ -62,13 +62,15 @@ class Reflector {
     milliseconds backoff = kFirstBackoff;
     while (!stop.stop_requested()) {
       const auto began = std::chrono::steady_clock::now();
-      Result<> done = revision_.empty() ? List(stop) : Watch(stop);
+      const bool watched = listed_;
+      Result<> done = listed_ ? Watch(stop) : List(stop);
       if (stop.stop_requested()) return;
+      if (done && watched && std::chrono::steady_clock::now() - began < kShortWatch) done = Fail(Code::kUnavailable, "the watch ended at once");
       if (done) {
         backoff = kFirstBackoff;
         continue;
       }
-      if (done.error().code() == Code::kGone) revision_.clear();
+      if (done.error().code() == Code::kGone) listed_ = false;
       if (done.error().code() != Code::kGone) log::Debug("watch will be tried again", {{"resource", resource_}, {"error", done.error()}});
       if (std::chrono::steady_clock::now() - began > kLastBackoff) backoff = kFirstBackoff;   // it had worked for long
       const auto wait = backoff / 2 + milliseconds(Random::System().Below(static_cast<std::uint64_t>(backoff.count() / 2 + 1)));
@@ -79,7 +81,7 @@ class Reflector {
   }
 
   Result<json::Value> Ask(const Ctx& ctx, std::string_view query) {
-    const http::ClientRequest request = remote::NewRequest(server_, agent_, "GET", Cat(remote::PathOf(resource_, "", ""), query));
+    TRY(const http::ClientRequest request, remote::NewRequest(requests_, agent_, "GET", Cat(remote::PathOf(resource_, "", ""), query)));
     TRY(const http::ClientResponse response, http::Client::Shared().Do(ctx, request));
     if (response.status != 200) return std::unexpected(remote::ErrorOf(response));
     json::Value page;
@@ -108,14 +110,16 @@ class Reflector {
     } while (!next.empty());
     store.Replace(std::move(all));
     revision_ = std::move(revision);
+    listed_ = true;
     if (!synced_.exchange(true)) on_synced_();
     return {};
   }
 
   Result<> Watch(std::stop_token stop) {
     const std::uint64_t seconds = kWatchSeconds + Random::System().Below(kWatchSeconds);
-    http::ClientRequest request = remote::NewRequest(server_, agent_, "GET",
-        Cat(remote::PathOf(resource_, "", ""), "?watch=true&allowWatchBookmarks=true&resourceVersion=", revision_, "&timeoutSeconds=", seconds, selector_));
+    TRY(http::ClientRequest request,
+        remote::NewRequest(requests_, agent_, "GET",
+                           Cat(remote::PathOf(resource_, "", ""), "?watch=true&allowWatchBookmarks=true&resourceVersion=", revision_, "&timeoutSeconds=", seconds, selector_)));
     request.stall_timeout = std::chrono::seconds(0);
     int status = 0;
     std::string refusal;
@@ -152,13 +156,14 @@ class Reflector {
     return {};
   }
 
-  const RemoteServer& server_;
+  const RequestMaker& requests_;
   const std::string& agent_;
   const std::string resource_;
   const std::size_t page_;
   const std::function<void()> on_synced_;
   std::string selector_;
-  std::string revision_;                             // the thread's own; empty = a list is due
+  std::string revision_;                             // the thread's own
+  bool listed_ = false;                              // the thread's own: revision_ is where a watch goes on
   std::atomic<bool> synced_{false};
   std::mutex mutex_;
   std::condition_variable_any wake_;
@@ -167,8 +172,8 @@ class Reflector {
 
 class RemoteInformersImpl final : public RemoteInformers {
  public:
-  RemoteInformersImpl(RemoteServer server, std::string agent, RemoteInformerOptions options)
-      : server_(std::move(server)), agent_(std::move(agent)), options_(std::move(options)), delivering_([this] { delivery_.Run(); }) {}
+  RemoteInformersImpl(RequestMaker requests, std::string agent, RemoteInformerOptions options)
+      : requests_(std::move(requests)), agent_(std::move(agent)), options_(std::move(options)), delivering_([this] { delivery_.Run(); }) {}
   ~RemoteInformersImpl() override { RemoteInformersImpl::Stop(); }
 
   const Lister& Get(Resource resource) override { return Of(resource).store; }
@@ -193,7 +198,7 @@ class RemoteInformersImpl final : public RemoteInformers {
                                                                                     : changed_.wait_until(lock, ctx.stop, ctx.deadline, synced);
     if (done) return {};
     if (ctx.stop.stop_requested()) return Fail(Code::kCancelled, "stopped");
-    return Fail(Code::kTimeout, Cat("nothing could be listed from ", server_.url));
+    return Fail(Code::kTimeout, "nothing could be listed");
   }
 
   void Stop() noexcept override {
@@ -211,7 +216,7 @@ class RemoteInformersImpl final : public RemoteInformers {
     auto& slot = reflectors_[std::string(resource)];
     if (!slot) {
       const auto selector = options_.field_selectors.find(resource);
-      slot = std::make_unique<Reflector>(server_, agent_, std::string(resource), selector == options_.field_selectors.end() ? std::string() : selector->second, options_.page,
+      slot = std::make_unique<Reflector>(requests_, agent_, std::string(resource), selector == options_.field_selectors.end() ? std::string() : selector->second, options_.page,
                                          delivery_, [this] {
                                            std::lock_guard changed(mutex_);
                                            changed_.notify_all();
@@ -227,7 +232,7 @@ class RemoteInformersImpl final : public RemoteInformers {
     return true;
   }
 
-  const RemoteServer server_;
+  const RequestMaker requests_;
   const std::string agent_;
   const RemoteInformerOptions options_;
   remote::Delivery delivery_;
@@ -240,7 +245,11 @@ class RemoteInformersImpl final : public RemoteInformers {
 }  // namespace
 
 std::unique_ptr<RemoteInformers> NewRemoteInformers(RemoteServer server, std::string agent, RemoteInformerOptions options) {
-  return std::make_unique<RemoteInformersImpl>(std::move(server), std::move(agent), std::move(options));
+  return NewRemoteInformers(remote::RequestsTo(std::move(server)), std::move(agent), std::move(options));
+}
+
+std::unique_ptr<RemoteInformers> NewRemoteInformers(RequestMaker requests, std::string agent, RemoteInformerOptions options) {
+  return std::make_unique<RemoteInformersImpl>(std::move(requests), std::move(agent), std::move(options));
 }
 
 }  // namespace skerry::kube

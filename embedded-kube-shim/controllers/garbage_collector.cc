@@ -5,6 +5,7 @@
 
 #include "core/base/strings.h"
 #include "core/telemetry/log.h"
+#include "embedded-kube-shim/controllers/aggregated_watches.h"
 #include "embedded-kube-shim/controllers/context.h"
 #include "embedded-kube-shim/controllers/pod_facts.h"
 
@@ -22,7 +23,8 @@ constexpr const char* kForeground = "foregroundDeletion";
 constexpr const char* kOrphan = "orphan";
 constexpr const char* kName = "generic-garbage-collector";
 constexpr const char* kCollectorAccount = "system:serviceaccount:kube-system:generic-garbage-collector";
-constexpr std::chrono::seconds kAskAgain{30};   // whether an owner that another server holds is still there
+constexpr std::chrono::seconds kAskAgain{30};   // whether an owner that another server holds, which cannot be watched, is still there
+constexpr std::chrono::milliseconds kLookAgain{200};   // whether other servers have told what they hold
 
 struct Owner {
   std::string uid, api_version, kind, name;
@@ -35,6 +37,7 @@ struct Node {
   Key key;
   std::vector<Owner> owners;
   bool terminating = false, foreground = false, orphan = false;
+  bool elsewhere = false;                     // another server holds it
   bool operator==(const Node&) const = default;
 };
 
@@ -72,7 +75,13 @@ Node NodeOf(std::string_view resource, const json::Value& object) {
 class Collector final : public std::enable_shared_from_this<Collector> {
  public:
   explicit Collector(const ControllerContext& c)
-      : manager_(c.manager), informers_(c.informers), registry_(c.registry), client_(c.client(kName)), events_(c.events(kName)), aggregated_(c.aggregated) {}
+      : manager_(c.manager), informers_(c.informers), registry_(c.registry), client_(c.client(kName)), events_(c.events(kName)), aggregated_(c.aggregated) {
+    auto* objects = dynamic_cast<AggregatedObjects*>(aggregated_);
+    if (!objects) return;
+    AggregatedWatches::Listener listener{[this](const std::string& resource, const Change& change) { OnChange(resource, change); },
+                                         [this](const std::string& resource) { Forget(resource); }};
+    elsewhere_ = std::make_unique<AggregatedWatches>(*aggregated_, *objects, c.clock, kCollectorAccount, std::move(listener));
+  }
 
   void Watch() {
     const Registry::Snapshot all = registry_.All();
@@ -94,12 +103,19 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     }
   }
 
+  // What other servers hold, as far as it can be watched.
+  void WatchElsewhere() {
+    if (elsewhere_) elsewhere_->Follow();
+  }
+
   Result<Outcome> Process(const Ctx& ctx, const std::string& uid) {
     std::optional<Node> node = Find(uid);
     if (!node) return Outcome{};
-    const ObjectPtr object = informers_.Get(node->resource).Get(node->key);
+    const ObjectPtr object = Current(*node);
     if (!object || Uid(*object) != uid) return Outcome{};
+    const bool elsewhere = node->elsewhere;
     *node = NodeOf(node->resource, *object);      // the cache may be ahead of the notifications
+    node->elsewhere = elsewhere;
     if (node->terminating && node->orphan) return Orphan(ctx, *node, uid);
     if (node->terminating && node->foreground) return FinishForeground(ctx, *node, uid);
     if (node->terminating || node->owners.empty()) return Outcome{};
@@ -112,6 +128,7 @@ class Collector final : public std::enable_shared_from_this<Collector> {
       std::lock_guard lock(mutex_);
       handles.swap(subscriptions_);
     }
+    if (elsewhere_) elsewhere_->Stop();
   }
 
  private:
@@ -119,6 +136,15 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     const std::string& version = def.StorageVersion().name;
     return def.group.empty() ? Cat(version, "/", def.resource) : Cat(def.group, "/", version, "/", def.resource);
   }
+
+  bool IsElsewhere(const std::string& resource) const { return elsewhere_ && elsewhere_->Has(resource); }
+
+  ObjectPtr Current(const Node& node) const {
+    if (node.elsewhere) return elsewhere_->Get(node.resource, node.key);
+    return informers_.Get(node.resource).Get(node.key);
+  }
+
+  Client& ClientOf(const Node& node) { return node.elsewhere ? elsewhere_->client() : client_; }
 
   std::optional<Node> Find(const std::string& uid) const {
     std::lock_guard lock(mutex_);
@@ -139,10 +165,12 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     const std::string uid(change.uid());
     if (uid.empty()) return;
     std::vector<std::string> touched;
+    const bool elsewhere = IsElsewhere(resource);
     {
       std::lock_guard lock(mutex_);
       const auto old = nodes_.find(uid);
       Node node = NodeOf(resource, change);
+      node.elsewhere = elsewhere;
       // Its life goes on. When changes may have been missed those of its owners may, too.
       if (change.continues() && old != nodes_.end() && old->second == node && !node.terminating) return;
       if (old != nodes_.end()) {
@@ -170,6 +198,26 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     for (const std::string& t : touched) Enqueue(t);
   }
 
+  // Nobody serves the resource any more: nothing waits for its objects. What they own stays, since nobody says that they are gone.
+  void Forget(const std::string& resource) {
+    std::vector<std::string> touched;
+    {
+      std::lock_guard lock(mutex_);
+      for (auto it = nodes_.begin(); it != nodes_.end();) {
+        if (it->second.resource != resource || !it->second.elsewhere) {
+          ++it;
+          continue;
+        }
+        for (const Owner& o : it->second.owners) {
+          Unlink(o.uid, it->first);
+          touched.push_back(o.uid);
+        }
+        it = nodes_.erase(it);
+      }
+    }
+    for (const std::string& t : touched) Enqueue(t);
+  }
+
   void Unlink(const std::string& owner, const std::string& uid) {
     const auto it = dependents_.find(owner);
     if (it == dependents_.end()) return;
@@ -177,7 +225,7 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     if (it->second.empty()) dependents_.erase(it);
   }
 
-  enum class OwnerState : std::uint8_t { kSolid, kElsewhere, kWaiting, kDangling, kUnknown };   // kElsewhere: exists, and nothing tells when it goes
+  enum class OwnerState : std::uint8_t { kSolid, kElsewhere, kWaiting, kDangling, kUnknown };   // kElsewhere: nothing tells when it goes
 
   OwnerState StateOf(const Ctx& ctx, const Owner& owner, const Node& dependent) const {
     const std::size_t slash = owner.api_version.find('/');
@@ -201,7 +249,8 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     const auto answer = aggregated_->Call(ctx, kCollectorAccount, "GET", at->Path(dependent.key.ns, owner.name));
     if (!answer || (answer->status != 200 && answer->status != 404)) return OwnerState::kElsewhere;
     if (answer->status == 404 || Uid(answer->body) != owner.uid) return OwnerState::kDangling;
-    return IsTerminating(answer->body) && HasFinalizer(answer->body, kForeground) ? OwnerState::kWaiting : OwnerState::kElsewhere;
+    if (IsTerminating(answer->body) && HasFinalizer(answer->body, kForeground)) return OwnerState::kWaiting;
+    return IsElsewhere(Cat(at->group, "/", at->version, "/", at->resource)) ? OwnerState::kSolid : OwnerState::kElsewhere;
   }
 
   Result<Outcome> Judge(const Ctx& ctx, const Node& node, const std::string& uid, const json::Value& object) {
@@ -239,7 +288,7 @@ class Collector final : public std::enable_shared_from_this<Collector> {
       TRY_VOID(UnblockCycle(ctx, node, uid));
       options.propagation = Propagation::kForeground;
     }
-    return Done(client_.Delete(ctx, node.resource, node.key, options));
+    return Done(ClientOf(node).Delete(ctx, node.resource, node.key, options));
   }
 
   // In a circle of owners each would wait for the next for ever. A dependent that is being deleted in the foreground itself may close one
@@ -248,20 +297,34 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     for (const std::string& d : Dependents(uid)) {
       const std::optional<Node> dependent = Find(d);
       if (!dependent || !dependent->terminating || !dependent->foreground) continue;
-      json::Value patch, ref;
-      for (const Owner& o : node.owners) {
-        if (!o.block) continue;
-        ref = json::Value::Object();
-        ref.Set("uid") = o.uid;
-        ref.Set("blockOwnerDeletion") = false;
-        patch.Set("metadata").Set("ownerReferences").Append(std::move(ref));
-      }
-      if (patch.is_null()) return {};
-      patch.Set("metadata").Set("uid") = uid;
-      auto r = client_.Patch(ctx, node.resource, node.key, PatchType::kStrategic, std::move(patch));
-      if (!r && r.error().code() != Code::kNotFound) return std::unexpected(std::move(r).error());
-      return {};
+      return Unblock(ctx, node, uid);
     }
+    return {};
+  }
+
+  Result<> Unblock(const Ctx& ctx, const Node& node, const std::string& uid) {
+    const ObjectPtr object = Current(node);
+    if (!object || Uid(*object) != uid) return {};
+    json::Value refs = json::Value::Array();
+    bool blocks = false;
+    for (const json::Value& ref : Meta(*object)["ownerReferences"].Items()) {
+      json::Value& own = refs.Append(ref.Clone());
+      blocks |= ref["blockOwnerDeletion"].Bool();
+      if (ref["blockOwnerDeletion"].Bool()) own.Set("blockOwnerDeletion") = false;
+    }
+    return blocks ? Replace(ctx, node, *object, "ownerReferences", std::move(refs)) : Result<>();
+  }
+
+  // A list of the metadata becomes another one. By JSON merge on the whole list: custom resources know no strategic merge. The
+  // resourceVersion makes it conditional.
+  Result<> Replace(const Ctx& ctx, const Node& node, const json::Value& object, std::string_view list, json::Value items) {
+    json::Value patch;
+    json::Value& meta = patch.Set("metadata");
+    meta.Set("uid") = Uid(object);
+    meta.Set("resourceVersion") = Meta(object)["resourceVersion"].Str();
+    meta.Set(list) = items.size() > 0 ? std::move(items) : json::Value();
+    auto r = ClientOf(node).Patch(ctx, node.resource, node.key, PatchType::kMerge, std::move(patch));
+    if (!r && r.error().code() != Code::kNotFound) return std::unexpected(std::move(r).error());
     return {};
   }
 
@@ -270,40 +333,29 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     return Outcome{};
   }
 
-  // By JSON merge on the whole list: custom resources know no strategic merge. The resourceVersion makes it conditional.
   Result<Outcome> RemoveOwners(const Ctx& ctx, const Node& node, const std::string& uid, const std::vector<std::string>& gone) {
-    const ObjectPtr object = informers_.Get(node.resource).Get(node.key);
+    const ObjectPtr object = Current(node);
     if (!object || Uid(*object) != uid) return Outcome{};
-    json::Value patch, rest = json::Value::Array();
+    json::Value rest = json::Value::Array();
     for (const json::Value& ref : Meta(*object)["ownerReferences"].Items()) {
       if (std::find(gone.begin(), gone.end(), ref["uid"].Str()) == gone.end()) rest.Append(ref.Clone());
     }
-    json::Value& meta = patch.Set("metadata");
-    meta.Set("uid") = uid;
-    meta.Set("resourceVersion") = Meta(*object)["resourceVersion"].Str();
-    meta.Set("ownerReferences") = rest.size() > 0 ? std::move(rest) : json::Value();
-    auto r = client_.Patch(ctx, node.resource, node.key, PatchType::kMerge, std::move(patch));
-    if (!r && r.error().code() != Code::kNotFound) return std::unexpected(std::move(r).error());
+    TRY_VOID(Replace(ctx, node, *object, "ownerReferences", std::move(rest)));
     return Outcome{};
   }
 
   Result<> RemoveFinalizer(const Ctx& ctx, const Node& node, const std::string& uid, std::string_view finalizer) {
-    const ObjectPtr object = informers_.Get(node.resource).Get(node.key);
+    const ObjectPtr object = Current(node);
     if (!object || Uid(*object) != uid) return {};
-    json::Value patch, rest = json::Value::Array();
+    json::Value rest = json::Value::Array();
     for (const json::Value& f : Meta(*object)["finalizers"].Items()) {
       if (f.Str() != finalizer) rest.Append(f.Clone());
     }
-    json::Value& meta = patch.Set("metadata");
-    meta.Set("uid") = uid;
-    meta.Set("resourceVersion") = Meta(*object)["resourceVersion"].Str();
-    meta.Set("finalizers") = std::move(rest);
-    auto r = client_.Patch(ctx, node.resource, node.key, PatchType::kMerge, std::move(patch));
-    if (!r && r.error().code() != Code::kNotFound) return std::unexpected(std::move(r).error());
-    return {};
+    return Replace(ctx, node, *object, "finalizers", std::move(rest));
   }
 
   Result<Outcome> Orphan(const Ctx& ctx, const Node& node, const std::string& uid) {
+    if (elsewhere_ && elsewhere_->StillListing()) return Outcome{kLookAgain};
     for (const std::string& d : Dependents(uid)) {
       const std::optional<Node> dependent = Find(d);
       if (dependent) TRY_VOID(RemoveOwners(ctx, *dependent, d, {uid}));
@@ -317,12 +369,14 @@ class Collector final : public std::enable_shared_from_this<Collector> {
     for (const std::string& d : Dependents(uid)) {
       const std::optional<Node> dependent = Find(d);
       if (!dependent) continue;
-      const ObjectPtr alive = informers_.Get(dependent->resource).Get(dependent->key);
+      const ObjectPtr alive = Current(*dependent);
       if (!alive || Uid(*alive) != d) continue;
       for (const Owner& o : dependent->owners) blocked |= o.uid == uid && o.block;
       if (!IsTerminating(*alive)) Enqueue(d);
     }
-    if (!blocked) TRY_VOID(RemoveFinalizer(ctx, node, uid, kForeground));
+    if (blocked) return Outcome{};
+    if (elsewhere_ && elsewhere_->StillListing()) return Outcome{kLookAgain};
+    TRY_VOID(RemoveFinalizer(ctx, node, uid, kForeground));
     return Outcome{};
   }
 
@@ -337,6 +391,7 @@ class Collector final : public std::enable_shared_from_this<Collector> {
   std::map<std::string, std::set<std::string>> dependents_;      // owner's uid -> dependents' uids; the owner may be unknown
   std::set<std::string> watched_;
   std::vector<std::shared_ptr<void>> subscriptions_;
+  std::unique_ptr<AggregatedWatches> elsewhere_;                 // null: no other servers can be watched. Last: it calls back
 };
 
 class CollectorReconciler final : public Reconciler {
@@ -361,6 +416,12 @@ std::shared_ptr<void> AddGarbageCollector(const ControllerContext& c) {
   c.registry.OnChange([weak = std::weak_ptr(collector)] {
     if (const auto self = weak.lock()) self->Watch();
   });
+  if (auto* objects = dynamic_cast<AggregatedObjects*>(c.aggregated)) {
+    objects->OnChange([weak = std::weak_ptr(collector)] {
+      if (const auto self = weak.lock()) self->WatchElsewhere();
+    });
+    collector->WatchElsewhere();
+  }
   return std::shared_ptr<void>(collector.get(), [collector](void*) { collector->Drop(); });
 }
 

@@ -197,18 +197,31 @@ Result<> Aggregator::Probe(const Ctx& ctx, const Value& api_service) {
   return {};
 }
 
-Result<AggregatedApis::Answer> Aggregator::Call(const Ctx& ctx, std::string_view user, std::string_view method, const std::string& path, const Value& body) {
+Result<http::ClientRequest> Aggregator::PrepareAs(std::string_view user, std::string_view method, const std::string& path_and_query) const {
   http::Request asked;
   asked.method = method;
-  asked.path = path.substr(0, path.find('?'));
+  asked.path = path_and_query.substr(0, path_and_query.find('?'));
   const auto api = FindFor(ParseRequestInfo(asked));
   if (!api) return Fail(Code::kUnavailable, Cat("no server answers for ", asked.path));
   if (!api->available) return Fail(Code::kUnavailable, "the server is currently unable to handle the request");
   User as;
   as.name = user;
   as.groups = GroupsOfAccount(user);
-  TRY(auto request, Prepare(*api, as, path));
+  TRY(auto request, Prepare(*api, as, path_and_query));
   request.method = method;
+  return request;
+}
+
+std::unique_ptr<Client> Aggregator::NewClient(std::string user) {
+  return NewRemoteClient([this, user](const std::string& path) { return PrepareAs(user, "GET", path); }, user);
+}
+
+std::unique_ptr<RemoteInformers> Aggregator::NewInformers(std::string user) {
+  return NewRemoteInformers([this, user](const std::string& path) { return PrepareAs(user, "GET", path); }, user);
+}
+
+Result<AggregatedApis::Answer> Aggregator::Call(const Ctx& ctx, std::string_view user, std::string_view method, const std::string& path, const Value& body) {
+  TRY(auto request, PrepareAs(user, method, path));
   request.headers.push_back({"Accept", "application/json"});
   if (!body.is_null()) {
     request.headers.push_back({"Content-Type", "application/json"});

@@ -13,6 +13,7 @@
 #include "core/http/client.h"
 #include "embedded-kube-shim/api/openapi.h"
 #include "embedded-kube-shim/client/aggregated_apis.h"
+#include "embedded-kube-shim/client/aggregated_objects.h"
 #include "embedded-kube-shim/server/aggregator_documents.h"
 #include "embedded-kube-shim/server/rest.h"
 #include "embedded-kube-shim/server/stream/remote_upgrade.h"
@@ -43,7 +44,7 @@ using RemoteApiPtr = std::shared_ptr<const RemoteApi>;
 RemoteApiPtr ReadRemoteApi(const json::Value& api_service);
 
 // Thread-safe.
-class Aggregator final : public AggregatedApis {
+class Aggregator final : public AggregatedApis, public AggregatedObjects {
  public:
   Aggregator(Engine& engine, Informers& informers, ProxyIdentity identity);
   ~Aggregator() override { Stop(); }
@@ -66,6 +67,9 @@ class Aggregator final : public AggregatedApis {
 
   Result<> Probe(const Ctx& ctx, const json::Value& api_service) override;
   Discovered Discover() const override;
+  void OnChange(std::function<void()> callback) override { documents_.OnChange(std::move(callback)); }
+  std::unique_ptr<Client> NewClient(std::string user) override;
+  std::unique_ptr<RemoteInformers> NewInformers(std::string user) override;
   Result<Answer> Call(const Ctx& ctx, std::string_view user, std::string_view method, const std::string& path, const json::Value& body) override;
 
  private:
@@ -74,6 +78,7 @@ class Aggregator final : public AggregatedApis {
   };
   http::Reply Upgrade(const RestRequest& request, const http::ClientRequest& out);   // blocks until the server answers
   std::shared_ptr<const Table> Current() const;   // null: no server but this one
+  Result<http::ClientRequest> PrepareAs(std::string_view user, std::string_view method, const std::string& path_and_query) const;
 
   Engine& engine_;
   mutable Guarded<std::shared_ptr<const ProxyIdentity>> identity_;

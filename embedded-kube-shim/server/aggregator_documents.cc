@@ -148,16 +148,34 @@ void AggregatedDocuments::Stop() noexcept {
 void AggregatedDocuments::Collect() {
   std::map<std::string, RemoteApiPtr> all;
   for (auto& api : source_.all()) all.emplace(api->name, api);
-  std::lock_guard lock(mutex_);
-  std::size_t changes = std::erase_if(known_, [&](const auto& entry) { return !all.contains(entry.first); });
-  for (auto& [name, api] : all) {
-    Known& known = known_[name];
-    if (known.api && known.api->revision == api->revision) continue;
-    known.api = api;
-    known.due = Monotonic::now();
-    ++changes;
+  std::size_t changes = 0;
+  {
+    std::lock_guard lock(mutex_);
+    changes = std::erase_if(known_, [&](const auto& entry) { return !all.contains(entry.first); });
+    for (auto& [name, api] : all) {
+      Known& known = known_[name];
+      if (known.api && known.api->revision == api->revision) continue;
+      known.api = api;
+      known.due = Monotonic::now();
+      ++changes;
+    }
   }
-  if (changes > 0) generation_.fetch_add(1, std::memory_order_release);
+  if (changes > 0) TellChange();
+}
+
+void AggregatedDocuments::OnChange(std::function<void()> callback) {
+  std::lock_guard lock(mutex_);
+  listeners_.push_back(std::move(callback));
+}
+
+void AggregatedDocuments::TellChange() {
+  std::vector<std::function<void()>> listeners;
+  {
+    std::lock_guard lock(mutex_);
+    generation_.fetch_add(1, std::memory_order_release);
+    listeners = listeners_;
+  }
+  for (const auto& listener : listeners) listener();
 }
 
 void AggregatedDocuments::Run(std::stop_token stop) {
@@ -194,7 +212,10 @@ void AggregatedDocuments::Run(std::stop_token stop) {
     if (at == known_.end() || at->second.api != before.api) continue;   // something else by now
     const bool same = SameDiscovery(before.discovery, known.discovery) && before.stale == known.stale && before.v3_url == known.v3_url && before.v2 == known.v2;
     at->second = std::move(known);
-    if (!same) generation_.fetch_add(1, std::memory_order_release);
+    if (same) continue;
+    lock.unlock();
+    TellChange();
+    lock.lock();
   }
 }
 

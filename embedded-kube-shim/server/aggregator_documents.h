@@ -42,6 +42,7 @@ class AggregatedDocuments {
   // Merged into our OpenAPI v2.
   std::vector<std::shared_ptr<const RemoteOpenApi>> OpenApiV2() const;
   std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }   // grows with every change
+  void OnChange(std::function<void()> callback);      // called on the asking thread when it grew; stays until Stop
 
  private:
   struct Known {
@@ -56,6 +57,7 @@ class AggregatedDocuments {
   };
   void Run(std::stop_token stop);
   void Collect();                                     // after a change of an APIService
+  void TellChange();                                  // without the lock
   bool Refresh(const Ctx& ctx, Known& known) const;   // false: the server did not answer
   Result<std::shared_ptr<const json::Value>> FetchDiscovery(const Ctx& ctx, const RemoteApi& api) const;
   void FetchOpenApi(const Ctx& ctx, Known& known) const;
@@ -67,6 +69,7 @@ class AggregatedDocuments {
   std::condition_variable_any wake_;
   std::map<std::string, Known> known_;                // guarded: by name of the APIService
   bool changed_ = true;                               // guarded: an APIService did
+  std::vector<std::function<void()>> listeners_;      // guarded
   std::shared_ptr<void> subscription_;
   std::jthread thread_;
 };

@@ -1,7 +1,7 @@
 """An aggregated API against a running server: a server of ours holds "toys" of group play.example.com, and the API's answers are compared.
 
 Usage: aggregation.py KUBECONFIG ADDRESS    (ADDRESS: of this host, not a loopback one; endpoints may not be)"""
-import base64, http.client, http.server, json, os, queue, socket, ssl, subprocess, sys, tempfile, threading, time, urllib.parse
+import base64, http.client, http.server, json, os, queue, socket, ssl, subprocess, sys, tempfile, threading, urllib.parse, uuid
 
 import api
 from api import becomes, equal
@@ -27,7 +27,34 @@ equal("names of headers", (["X-Remote-User"], ["X-Remote-Group"], ["X-Remote-Ext
 open(authority, "w").write(known["requestheader-client-ca-file"])
 group, prefix = "play.example.com", "/apis/play.example.com/v1"
 toys, asked, healthy, lock = {}, [], threading.Event(), threading.Lock()
+history, changed, revision = [], threading.Condition(lock), 0    # of all toys: (revision, event)
 healthy.set()
+
+
+def record(kind, one):
+    """The lock is held."""
+    global revision
+    revision += 1
+    one["metadata"]["resourceVersion"] = str(revision)
+    history.append((revision, json.dumps({"type": kind, "object": one})))
+    changed.notify_all()
+
+
+def merged(old, patch):
+    if not isinstance(patch, dict): return patch
+    out = dict(old) if isinstance(old, dict) else {}
+    for k, v in patch.items():
+        out[k] = merged(out.get(k), v)
+        if v is None: del out[k]
+    return out
+
+
+def settle(k):
+    """Whoever is being deleted goes with the last finalizer. The lock is held."""
+    one = toys[k]
+    gone = "deletionTimestamp" in one["metadata"] and not one["metadata"].get("finalizers")
+    if gone: del toys[k]
+    record("DELETED" if gone else "MODIFIED", one)
 
 
 class Toys(http.server.BaseHTTPRequestHandler):
@@ -54,40 +81,66 @@ class Toys(http.server.BaseHTTPRequestHandler):
         with lock: asked.append((self.command, self.path, who, self.headers.get_all("X-Remote-Group"), body))
         if not healthy.is_set(): return self.reply(500, {"message": "unwell"})
         if path == prefix:
-            verbs = ["create", "delete", "deletecollection", "get", "list", "watch"]
+            verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "watch"]
             return self.reply(200, {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group + "/v1", "resources": [{"name": "toys", "singularName": "toy", "namespaced": True, "kind": "Toy", "verbs": verbs}]})
         if path == "/openapi/v3": return self.reply(200, {"paths": {"apis/" + group + "/v1": {"serverRelativeURL": f"/openapi/v3{prefix}?hash=A"}}})
         if path == "/openapi/v3" + prefix: return self.reply(200, {"openapi": "3.0.0", "info": {"title": "toys", "version": "1"}, "paths": {}})
         if path == "/openapi/v2":
             return self.reply(200, {"swagger": "2.0", "paths": {prefix + "/toys": {"get": {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/example.Toy"}}}}}}, "definitions": {"example.Toy": {"type": "object"}}})
         parts = path[len(prefix):].strip("/").split("/")
-        if not path.startswith(prefix + "/namespaces/") or parts[2:3] != ["toys"]: return self.reply(404, {"kind": "Status", "code": 404})
+        if parts == ["toys"]: parts = ["namespaces", None, "toys"]
+        if parts[0] != "namespaces" or parts[2:3] != ["toys"]: return self.reply(404, {"kind": "Status", "code": 404})
         ns, one = parts[1], parts[3] if len(parts) > 3 else None
         if self.headers.get("Upgrade") == "echo": return self.echo()
         if self.command == "POST":
-            with lock: toys[(ns, body["metadata"]["name"])] = body
+            body["metadata"] = {"uid": str(uuid.uuid4()), **body["metadata"], "namespace": ns}
+            with lock:
+                toys[(ns, body["metadata"]["name"])] = body
+                record("ADDED", body)
             return self.reply(201, body)
         if self.command == "DELETE":
             with lock:
-                for k in [k for k in toys if k[0] == ns and one in (None, k[1])]: del toys[k]
+                for k in [k for k in toys if k[0] == ns and one in (None, k[1])]:
+                    meta = toys[k]["metadata"]
+                    if (body or {}).get("preconditions", {}).get("uid", meta["uid"]) != meta["uid"]: return self.reply(409, {"kind": "Status", "reason": "Conflict", "code": 409})
+                    meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+                    if (body or {}).get("propagationPolicy") == "Foreground": meta["finalizers"] = meta.get("finalizers", []) + ["foregroundDeletion"]
+                    settle(k)
             return self.reply(200, {"kind": "Status", "status": "Success"})
-        if "watch" in query: return self.watch(ns)
-        with lock: items = [v for k, v in sorted(toys.items()) if k[0] == ns]
+        if self.command == "PATCH":
+            with lock:
+                if (ns, one) not in toys: return self.reply(404, {"kind": "Status", "reason": "NotFound", "code": 404})
+                toys[(ns, one)] = merged(toys[(ns, one)], body)
+                settle((ns, one))
+            return self.reply(200, body)
+        if "watch" in query: return self.watch_all(int(query["resourceVersion"][0])) if ns is None else self.watch()
+        with lock: items, at = [v for k, v in sorted(toys.items()) if ns in (None, k[0])], str(revision)
         if one is not None: return self.reply(200, toys[(ns, one)]) if (ns, one) in toys else self.reply(404, {"kind": "Status", "code": 404})
-        self.reply(200, {"kind": "ToyList", "apiVersion": group + "/v1", "metadata": {}, "items": items})
+        self.reply(200, {"kind": "ToyList", "apiVersion": group + "/v1", "metadata": {"resourceVersion": at}, "items": items})
 
-    do_GET = do_POST = do_DELETE = handle_any
+    do_GET = do_POST = do_DELETE = do_PATCH = handle_any
 
-    def watch(self, ns):
+    def stream(self):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.wfile.flush()
-        for event in iter(events.get, None):
-            out = (json.dumps({"type": "ADDED", "object": {"kind": "Toy", "n": event}}) + "\n").encode()
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(out), out))
+
+    def event(self, text): self.wfile.write(b"%x\r\n%s\n\r\n" % (len(text.encode()) + 1, text.encode()))
+
+    def watch(self):
+        self.stream()
+        for event in iter(events.get, None): self.event(json.dumps({"type": "ADDED", "object": {"kind": "Toy", "n": event}}))
         self.wfile.write(b"0\r\n\r\n")
+
+    def watch_all(self, after):
+        self.stream()
+        while True:    # until the client goes: the next event cannot be written
+            with lock:
+                changed.wait_for(lambda: history and history[-1][0] > after)
+                fresh, after = [text for at, text in history if at > after], history[-1][0]
+            for text in fresh: self.event(text)
 
     def echo(self):
         self.send_response(101)
@@ -147,8 +200,9 @@ becomes("and recovers", ("True", "Passed", "all checks passed"), availability)
 
 # --- requests
 toy = lambda name: {"apiVersion": group + "/v1", "kind": "Toy", "metadata": {"name": name}}
-equal("create", (201, toy("ball")), call("POST", prefix + "/namespaces/play/toys?fieldManager=me", toy("ball"), headers={"X-Remote-User": "nobody"}))
-equal("as whom", ("POST", prefix + "/namespaces/play/toys?fieldManager=me", "kubernetes-admin", ["system:masters", "system:authenticated"], toy("ball")), [a for a in asked if a[0] == "POST"][-1])
+made = call("POST", prefix + "/namespaces/play/toys?fieldManager=me", toy("ball"), headers={"X-Remote-User": "nobody"})
+equal("create", (201, "ball"), (made[0], made[1]["metadata"]["name"]))
+equal("as whom", ("POST", prefix + "/namespaces/play/toys?fieldManager=me", "kubernetes-admin", ["system:masters", "system:authenticated"]), [a for a in asked if a[0] == "POST"][-1][:4])
 equal("list", ["ball"], [t["metadata"]["name"] for t in call("GET", prefix + "/namespaces/play/toys")[1]["items"]])
 equal("an impersonated user is authorized here", (403, 'toys.play.example.com is forbidden: User "jane" cannot list resource "toys" in API group "play.example.com" in the namespace "play"'),
       (lambda s, v: (s, v["message"]))(*call("GET", prefix + "/namespaces/play/toys", headers={"Impersonate-User": "jane"})))
@@ -192,6 +246,43 @@ becomes("what belongs to nobody goes", 404, lambda: call("GET", maps + "/orphan"
 equal("what belongs to a toy stays", 200, call("GET", maps + "/kept")[0])
 equal("the collector asked", True, any(a[2] == "system:serviceaccount:kube-system:generic-garbage-collector" and a[1] == prefix + "/namespaces/play/toys/owner" for a in asked))
 
+call("DELETE", prefix + "/namespaces/play/toys/owner")
+becomes("what belongs to a toy goes with it", 404, lambda: call("GET", maps + "/kept")[0])
+
+# --- dependents that the other server holds
+def owned(name, owner, kind, version, **more):
+    ref = {"apiVersion": version, "kind": kind, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"], "blockOwnerDeletion": True}
+    return call("POST", prefix + "/namespaces/play/toys", {**toy(name), "metadata": {"name": name, "ownerReferences": [ref], **more}})[1]
+def held(name): return call("GET", prefix + "/namespaces/play/toys/" + name)
+def delete(path, policy): call("DELETE", path, {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy})
+
+box = call("POST", maps, {"metadata": {"name": "box"}})[1]
+block = owned("block", box, "ConfigMap", "v1")
+owned("brick", block, "Toy", group + "/v1")
+delete(maps + "/box", "Background")
+becomes("a toy goes with its owner", 404, lambda: held("block")[0])
+becomes("and the toy that belongs to the toy", 404, lambda: held("brick")[0])
+equal("who deleted it", {"system:serviceaccount:kube-system:generic-garbage-collector"}, {a[2] for a in asked if a[0] == "DELETE" and a[1].endswith("/toys/block")})
+
+box = call("POST", maps, {"metadata": {"name": "box"}})[1]
+owned("block", box, "ConfigMap", "v1", finalizers=["example.com/hold"])
+delete(maps + "/box", "Foreground")
+becomes("in the foreground the toy is deleted first", True, lambda: "deletionTimestamp" in held("block")[1]["metadata"])
+equal("the owner waits for it", ["foregroundDeletion"], call("GET", maps + "/box")[1]["metadata"].get("finalizers"))
+call("PATCH", prefix + "/namespaces/play/toys/block", {"metadata": {"finalizers": None}}, "application/merge-patch+json")
+becomes("and goes after it", 404, lambda: call("GET", maps + "/box")[0])
+
+box = call("POST", maps, {"metadata": {"name": "box"}})[1]
+owned("block", box, "ConfigMap", "v1")
+delete(maps + "/box", "Orphan")
+becomes("an orphaned toy", 404, lambda: call("GET", maps + "/box")[0])
+equal("has no owner any more", (200, None), (held("block")[0], held("block")[1]["metadata"].get("ownerReferences")))
+
+late = call("POST", maps, {"metadata": {"name": "late"}})[1]
+owned("late", late, "ConfigMap", "v1", finalizers=["example.com/hold"])
+delete(maps + "/late", "Foreground")
+becomes("another toy is deleted before its owner", True, lambda: "deletionTimestamp" in held("late")[1]["metadata"])
+
 # --- namespaces
 call("POST", "/api/v1/namespaces", {"metadata": {"name": "emptied"}})
 call("POST", prefix + "/namespaces/emptied/toys", toy("doll"))
@@ -215,6 +306,8 @@ becomes("a namespace waits for a server that does not answer",
 call("DELETE", services + "/v1." + group)
 becomes("and goes when nobody claims to hold anything of it", 404, lambda: call("GET", "/api/v1/namespaces/stuck")[0])
 equal("the group is unknown again", 404, call("GET", prefix)[0])
+
+becomes("nothing waits any more for what it held", 404, lambda: call("GET", maps + "/late")[0])
 
 # --- our own group versions
 equal("a built-in group", ("True", "Local", "Local APIServices are always available"), availability("v1.apps"))
