@@ -46,7 +46,7 @@ stage "unit tests (tsan)" unit_tests tsan '~[slow]~[.]'
 stage "build (release)" make --no-print-directory build
 strip -o build/release/skerry.stripped build/release/skerry
 echo "size: $(stat -c %s build/release/skerry) bytes, stripped $(stat -c %s build/release/skerry.stripped) bytes"
-tests=(tests/sim/test-thousand.sh tests/fault/test-store.sh tests/fault/test-pods.sh tests/fault/test-stop.sh tests/fault/test-disk-full.sh tests/api/test-oracle.sh tests/api/test-webhooks.sh tests/api/test-aggregation.sh tests/e2e/test-bad-input.sh tests/e2e/test-access.sh tests/e2e/test-hollow.sh tests/e2e/test-probes.sh tests/e2e/test-node.sh tests/e2e/test-sample.sh tests/e2e/test-sample-docker.sh tests/e2e/test-workloads.sh tests/e2e/test-workloads-docker.sh
+tests=(tests/sim/test-thousand.sh tests/fault/test-store.sh tests/fault/test-pods.sh tests/fault/test-stop.sh tests/fault/test-disk-full.sh tests/api/test-oracle.sh tests/api/test-webhooks.sh tests/api/test-aggregation.sh tests/api/test-errors.sh tests/api/test-hostile.sh tests/e2e/test-bad-input.sh tests/e2e/test-access.sh tests/e2e/test-hollow.sh tests/e2e/test-probes.sh tests/e2e/test-node.sh tests/e2e/test-sample.sh tests/e2e/test-sample-docker.sh tests/e2e/test-workloads.sh tests/e2e/test-workloads-docker.sh
   tests/ui/test-console.sh tests/compat/test-go.sh tests/compat/test-watchlist.sh tests/compat/test-operator.sh tests/compat/test-helm.sh tests/compat/test-python.sh tests/compat/test-node.sh tests/compat/test-kubectl.sh)
 if [ -n "${LONG:-}" ]; then
   stage "slow unit tests" unit_tests asan '[slow]'

@@ -60,6 +60,7 @@ class Comparer {
 
  private:
   enum Set : std::uint8_t { kAdded, kRemoved, kModified };
+  static constexpr std::size_t kManyMembers = 128;
 
   // Where the walk is, and the nodes of this place in the three sets once something at or below it was told.
   struct Place {
@@ -153,11 +154,29 @@ class Comparer {
       VisitMember(known ? known->type : FieldOf(schema, key).type, key, l, r, at);
     };
     const MemberIndex old_members(before), new_members(after);
+    if ((before ? before->size() : 0) + (after ? after->size() : 0) > kManyMembers) return VisitInOrder(before, after, old_members, new_members, visit);
     if (before)
       for (const auto& member : before->Members()) visit(member.key, &member.value, new_members.Find(member.key));
     if (after)
       for (const auto& member : after->Members())
         if (!old_members.Find(member.key)) visit(member.key, nullptr, &member.value);
+  }
+
+  // The same by name: sets grow cheaply at their end only.
+  template <typename VisitPair>
+  static void VisitInOrder(const Value* before, const Value* after, const MemberIndex& old_members, const MemberIndex& new_members, VisitPair visit) {
+    struct Pair {
+      std::string_view key;
+      const Value *before, *after;
+    };
+    std::vector<Pair> pairs;
+    if (before)
+      for (const auto& member : before->Members()) pairs.push_back({member.key, &member.value, new_members.Find(member.key)});
+    if (after)
+      for (const auto& member : after->Members())
+        if (!old_members.Find(member.key)) pairs.push_back({member.key, nullptr, &member.value});
+    std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) { return a.key < b.key; });
+    for (const Pair& pair : pairs) visit(pair.key, pair.before, pair.after);
   }
 
   // As if both sides had what Go always writes, and nothing of what it leaves out.

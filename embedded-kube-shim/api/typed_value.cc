@@ -361,16 +361,39 @@ void Keep(FieldSet::Node& parent, FieldSet::Node child) {
   kept.below = std::move(child.below);
 }
 
+// Keeps the children of a node. A set grows cheaply at its end: very many are brought into its order first.
+class Keeper {
+ public:
+  Keeper(FieldSet::Node& parent, std::size_t children) : parent_(parent) {
+    constexpr std::size_t kMany = 64;
+    if (children > kMany) waiting_.reserve(children);
+  }
+  void Add(FieldSet::Node child) {
+    if (waiting_.capacity() == 0) Keep(parent_, std::move(child));
+    else waiting_.push_back(std::move(child));
+  }
+  void Finish() {
+    std::stable_sort(waiting_.begin(), waiting_.end(), [](const FieldSet::Node& a, const FieldSet::Node& b) { return StepLess()(a.step, b.step); });
+    for (auto& child : waiting_) Keep(parent_, std::move(child));
+  }
+
+ private:
+  FieldSet::Node& parent_;
+  std::vector<FieldSet::Node> waiting_;
+};
+
 void CollectMap(SchemaPtr schema, const Value& value, FieldSet::Node& node) {
   FieldFinder fields(schema && schema->type == Type::kStruct ? schema : nullptr);
+  Keeper kept(node, value.size());
   for (const auto& member : value.Members()) {
     const Field* known = fields.Find(member.key);
     const TypedField field = known ? TypedField{known->type, true, true} : FieldOf(schema, member.key);
     FieldSet::Node child{FieldStep(member.key), false, {}};
     Collect(field.type, member.value, child);
     child.member |= member.value.is_null() || (member.value.is_object() && member.value.size() == 0) || !field.declared;
-    Keep(node, std::move(child));
+    kept.Add(std::move(child));
   }
+  kept.Finish();
 }
 
 void CollectList(SchemaPtr schema, const Value& value, FieldSet::Node& node) {
@@ -382,14 +405,16 @@ void CollectList(SchemaPtr schema, const Value& value, FieldSet::Node& node) {
     else step.clear();
     steps.push_back(std::move(step));
   }
+  Keeper kept(node, steps.size());
   for (std::size_t i = 0; i < steps.size(); ++i) {
     if (steps[i].empty()) continue;
     const bool alone = count[steps[i]] == 1;
     FieldSet::Node child{std::move(steps[i]), false, {}};
     if (alone) Collect(ElementOf(schema), value.Items()[i], child);
     child.member = true;
-    Keep(node, std::move(child));
+    kept.Add(std::move(child));
   }
+  kept.Finish();
 }
 
 void Collect(SchemaPtr schema, const Value& value, FieldSet::Node& node) {

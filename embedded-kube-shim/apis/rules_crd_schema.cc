@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <unordered_map>
 
 #include "core/base/strings.h"
+#include "embedded-kube-shim/api/typed_walk.h"
 #include "embedded-kube-shim/apis/custom_rules.h"
 #include "embedded-kube-shim/apis/custom_values.h"
 #include "embedded-kube-shim/apis/rules_shared.h"
@@ -17,6 +19,14 @@ bool True(const Node& node, std::string_view field) { return (*node)[field].Bool
 Node Property(const Node& schema, std::string_view name) {
   Node out = schema["properties"];
   return out.Key(name);
+}
+
+// All of them, of which there may be very many.
+template <typename Visit>
+void ForEachProperty(const Node& schema, Visit visit) {
+  const Node properties = schema["properties"];
+  const MemberIndex before(properties.old);
+  for (const json::Member& member : properties->Members()) visit(properties.Key(member, before.Find(member.key)));
 }
 
 void CheckLists(Run& run, const Node& schema) {
@@ -119,7 +129,7 @@ void CheckNested(Run& run, const Node& schema, bool type_allowed) {
   for (std::string_view field : {"nullable", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource", "x-kubernetes-int-or-string"})
     if (True(schema, field)) run.Forbidden(schema[field], "must be false to be structural");
   if ((*schema)["properties"].Find("metadata")) run.Forbidden(Property(schema, "metadata"), "must not be specified in a nested context");
-  for (const json::Member& member : (*schema)["properties"].Members()) CheckNested(run, Property(schema, member.key), false);
+  ForEachProperty(schema, [&](const Node& property) { CheckNested(run, property, false); });
   if (schema["items"]->is_object()) CheckNested(run, schema["items"], false);
   for (std::string_view list : {"allOf", "anyOf", "oneOf"})
     for (const Node& item : schema[list].Items()) CheckNested(run, item, false);
@@ -134,11 +144,18 @@ bool IsIntOrStringPattern(const Value& any_of) {
 
 // Value validation may only speak of fields that the structural part has.
 void CheckComplete(Run& run, const Node& skeleton, const Node& nested) {
-  for (const json::Member& member : (*nested)["properties"].Members()) {
-    const Value* known = (*skeleton)["properties"].Find(member.key);
-    const bool open = (*skeleton)["additionalProperties"].is_object();
-    if (!known && !open) run.Required(Property(skeleton, member.key), Cat("because it is defined in ", Property(nested, member.key).path));
-    else if (known) CheckComplete(run, Property(skeleton, member.key), Property(nested, member.key));
+  const Node wanted = nested["properties"], told = skeleton["properties"];
+  const MemberIndex wanted_before(wanted.old), told_before(told.old);
+  std::unordered_map<std::string_view, const json::Member*> told_members;
+  for (const json::Member& member : told->Members()) told_members.emplace(member.key, &member);
+  const bool open = (*skeleton)["additionalProperties"].is_object();
+  for (const json::Member& member : wanted->Members()) {
+    const auto known = told_members.find(member.key);
+    const bool missing = known == told_members.end();
+    if (missing && open) continue;
+    const Node place = wanted.Key(member, wanted_before.Find(member.key));
+    if (missing) run.Required(Property(skeleton, member.key), Cat("because it is defined in ", place.path));
+    else CheckComplete(run, told.Key(*known->second, told_before.Find(member.key)), place);
   }
   if (nested["items"]->is_object()) {
     if (skeleton["items"]->is_null()) run.Required(skeleton["items"], Cat("because it is defined in ", nested["items"].path));
@@ -176,7 +193,7 @@ void CheckStructural(Run& run, const Node& schema, Place place) {
     run.Required(schema["properties"], "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields");
   if (int_or_string && preserve) run.Invalid(schema["x-kubernetes-preserve-unknown-fields"], "must be false if x-kubernetes-int-or-string is true");
   if (int_or_string && embedded) run.Invalid(schema["x-kubernetes-embedded-resource"], "must be false if x-kubernetes-int-or-string is true");
-  for (const json::Member& member : (*schema)["properties"].Members()) CheckStructural(run, Property(schema, member.key), Place::kProperty);
+  ForEachProperty(schema, [&](const Node& property) { CheckStructural(run, property, Place::kProperty); });
   if (additional->is_object()) CheckStructural(run, additional, Place::kProperty);
   if (schema["items"]->is_object()) CheckStructural(run, schema["items"], Place::kItems);
   const bool exempt = int_or_string && IsIntOrStringPattern(*schema["anyOf"]);
@@ -207,7 +224,7 @@ bool HasUnsupported(const Value& schema) {
 
 void CheckEverywhere(Run& run, const Node& schema) {
   CheckNode(run, schema);
-  for (const json::Member& member : (*schema)["properties"].Members()) CheckEverywhere(run, Property(schema, member.key));
+  ForEachProperty(schema, [&](const Node& property) { CheckEverywhere(run, property); });
   for (std::string_view field : {"items", "additionalProperties", "not"})
     if (schema[field]->is_object()) CheckEverywhere(run, schema[field]);
   for (std::string_view field : {"allOf", "anyOf", "oneOf"})
@@ -236,7 +253,7 @@ void CheckDefaults(Run& run, const Node& schema, bool root = false) {
     if (PruneBelow(*compiled->root, pruned); !(pruned == value)) run.Add(FieldErrorType::kInvalid, at.path, RenderValue(value), "must not have unknown fields");
     else ValidateCustomValue(*compiled->root, at.path, value, nullptr, run.errors);
   }
-  for (const json::Member& member : (*schema)["properties"].Members()) CheckDefaults(run, Property(schema, member.key));
+  ForEachProperty(schema, [&](const Node& property) { CheckDefaults(run, property); });
   for (std::string_view field : {"items", "additionalProperties"})
     if (schema[field]->is_object()) CheckDefaults(run, schema[field]);
 }

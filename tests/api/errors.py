@@ -20,7 +20,7 @@ with tempfile.NamedTemporaryFile() as pair:
     administrator.load_cert_chain(pair.name)
 
 MASKS = {'<id>': r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}', '<time>': r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', '<rv>': r'\d+', '<digest>': r'[0-9A-F]{64,128}', '<etc>': r'.*',
-         '<uid>': r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}', '<host>': re.escape(host)}
+         '<uid>': r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}', '<address>': r'\d+(?:\.\d+){3}:\d+'}
 uid = ''
 
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """hostile.py KUBECONFIG PID [PART…]: sends what clients with bad intentions send and counts what it costs the server, in bytes.
 
-No item is timed. A request that does not end within five minutes counts as unbounded."""
+No item is timed. A request that does not end within five minutes counts as unbounded. LONG=1 sends the largest in full."""
 import base64
 import http.client
 import json
+import os
 import ssl
 import struct
 import sys
@@ -97,6 +98,7 @@ CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
 JSON_PATCH, MERGE, STRATEGIC, APPLY = ('application/json-patch+json', 'application/merge-patch+json', 'application/strategic-merge-patch+json',
                                        'application/apply-patch+yaml')
 DEEP = 200_000
+MANY = 900_000 if os.environ.get('LONG') else 200_000    # items, each of which is defaulted and has errors of its own
 
 
 def nested(open_, close, depth=DEEP, inside='1'):
@@ -156,8 +158,8 @@ def size():
     item('labels up to the limit', {422}, 'POST', MAPS, '{"metadata":{"name":"m","labels":{' + keys.replace('"k', '"_') + '}}}')
     item('annotations up to the limit', {422}, 'POST', MAPS, '{"metadata":{"name":"m","annotations":{' + keys + '}}}')
     item('a million items', {422}, 'POST', MAPS, '{"metadata":{"name":"m","finalizers":[' + ','.join(['""'] * 900_000) + ']}}')
-    item('a million empty owners', {422}, 'POST', MAPS, '{"metadata":{"name":"m","ownerReferences":[' + ','.join(['{}'] * 900_000) + ']}}')
-    item('a million empty containers', {422}, 'POST', PODS, '{"metadata":{"name":"m"},"spec":{"containers":[' + ','.join(['{}'] * 900_000) + ']}}')
+    item('many empty owners', {422}, 'POST', MAPS, '{"metadata":{"name":"m","ownerReferences":[' + ','.join(['{}'] * MANY) + ']}}')
+    item('many empty containers', {422}, 'POST', PODS, '{"metadata":{"name":"m"},"spec":{"containers":[' + ','.join(['{}'] * MANY) + ']}}')
     item('the same key all over', {400}, 'POST', MAPS + '?fieldValidation=Strict', '{"metadata":{"name":"m"},"data":{' + ','.join(['"a":"1"'] * 300_000) + '}}')
     item('unknown keys all over', {400}, 'POST', MAPS + '?fieldValidation=Strict', '{"metadata":{"name":"m"},' + keys + '}')
     item('warnings all over', {201}, 'POST', MAPS + '?fieldValidation=Warn&dryRun=All', '{"metadata":{"name":"m"},' + keys + '}')
