@@ -66,6 +66,11 @@ def used(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), rss, written
 
 
+def peak(pid):
+    """The most megabytes that it ever had."""
+    return int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1)) // 1024
+
+
 def at_rest(pid, began):
     """Seconds from `began` until the process used less than a tenth of a core for a second; its processor time until then."""
     cpu = used(pid)[0]

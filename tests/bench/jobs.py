@@ -25,7 +25,7 @@ def run(name):
 
 def new_jobs(label):
     cpu, began = used(process.pid)[0], time.monotonic()
-    for i in range(NEW): run(f"{label}{i}")
+    for i in range(NEW): run(label.replace(" ", "-") + str(i))
     seconds, now = time.monotonic() - began, used(process.pid)
     print(f"{label}: a new job ends after {seconds / NEW:.2f} s with {1e3 * (now[0] - cpu) / NEW:.1f} ms of processor; memory {now[1]} MB", flush=True)
 

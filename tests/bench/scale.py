@@ -4,7 +4,7 @@ asserts nothing.  usage: scale.py SKERRY DIRECTORY [nodes] [pods,pods,...] [serv
 import concurrent.futures, os, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from hollow import at_rest, deployment, start, used, wait_ready
+from hollow import at_rest, deployment, peak, start, used, wait_ready
 
 skerry, work = sys.argv[1], sys.argv[2]
 nodes = int(sys.argv[3]) if len(sys.argv) > 3 else 500
@@ -96,11 +96,13 @@ time.sleep(30)
 print(f"idle: {100 * (used(process.pid)[0] - cpu) / 30:.2f} % of a core with {nodes} leases to renew")
 process.terminate()
 process.wait(60)
+played = used(agents.pid)[0]
 process, api, took = start(skerry, work)
 began = time.monotonic()
 wait_ready(api, began + 300)
 settled, cpu = at_rest(process.pid, began)
-print(f"restarted in {took:.2f} s, at rest {settled:.1f} s later with {cpu:.1f} s of processor in all; memory {used(process.pid)[1]} MB")
+print(f"restarted in {took:.2f} s, at rest {settled:.1f} s later with {cpu:.1f} s of processor in all and {used(agents.pid)[0] - played:.1f} s of the agents' process; "
+      f"memory {used(process.pid)[1]} MB, {peak(process.pid)} MB at most")
 for p in (agents, process):
     p.terminate()
     p.wait(60)
