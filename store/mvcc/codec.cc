@@ -1,7 +1,5 @@
 #include "store/mvcc/codec.h"
 
-#include <zlib.h>
-
 #include <limits>
 
 namespace skerry::store {
@@ -98,10 +96,6 @@ bool ReadChange(Reader& in, Revision revision, LogChange* out) {
 }
 
 }  // namespace
-
-std::uint32_t Crc32(std::string_view bytes, std::uint32_t seed) {
-  return static_cast<std::uint32_t>(::crc32_z(seed, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
-}
 
 std::string CurrentKey(std::string_view user_key) {
   std::string key;

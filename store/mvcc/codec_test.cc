@@ -1,5 +1,7 @@
 #include "store/mvcc/codec.h"
 
+#include <zlib.h>
+
 #include <catch2/catch.hpp>
 
 #include "core/base/random.h"
@@ -55,6 +57,22 @@ TEST_CASE("records of format 1 have these bytes", "[store]") {
   const std::string log = EncodeLog(LogKey(300), 1'700'000'000'000, SomeEvents());
   CHECK(ToHex(log) ==
         "0180d095ffbc31" "03" "00022f61" "02022f6205c801036f6c64" "03022f63070703776173" "d2a178be");
+}
+
+TEST_CASE("a checksum is zlib's, whatever the length, the place in memory and the seed", "[store]") {
+  SeededRandom random(41);
+  std::string bytes(9000, '\0');
+  for (char& c : bytes) c = static_cast<char>(random.Below(256));
+  const auto check = [&](std::size_t from, std::size_t size, std::uint32_t seed) {
+    const auto part = std::string_view(bytes).substr(from, size);
+    return Crc32(part, seed) == ::crc32_z(seed, reinterpret_cast<const unsigned char*>(part.data()), part.size());
+  };
+  bool same = true;
+  for (std::size_t size = 0; size <= 400; ++size)
+    for (const std::uint32_t seed : {0u, 1u, 0xffffffffu, 0x12345678u}) same = same && check(size % 17, size, seed);
+  for (int i = 0; i < 500; ++i) same = same && check(random.Below(64), random.Below(8900), static_cast<std::uint32_t>(random.Below(1ull << 32)));
+  CHECK(same);
+  CHECK(Crc32("123456789") == 0xcbf43926);
 }
 
 TEST_CASE("records round-trip", "[store]") {
