@@ -1,12 +1,16 @@
 #include "store/mvcc/codec.h"
 
+#include <lz4.h>
+
+#include <algorithm>
 #include <limits>
 
 namespace skerry::store {
 namespace {
 
-constexpr char kFormat = 1;
-constexpr unsigned char kFlagDeleted = 1, kFlagPrevious = 2;
+constexpr char kFormat = 1, kPackedFormat = 2;
+constexpr unsigned char kFlagDeleted = 1, kFlagPrevious = 2, kFlagPacked = 4;
+constexpr std::size_t kLeastPacked = 512, kMostPacked = 64 << 10;
 
 void PutVarint(std::string& out, std::uint64_t v) {
   while (v >= 0x80) {
@@ -68,29 +72,50 @@ class Reader {
   std::string_view rest_;
 };
 
+bool MayBePacked(std::size_t previous, std::size_t next) { return std::min(previous, next) >= kLeastPacked && std::max(previous, next) <= kMostPacked; }
+
+// The previous value told by the new one; nothing when that does not make it much shorter.
+std::string Pack(std::string_view next, std::string_view previous) {
+  LZ4_stream_t stream;
+  LZ4_initStream(&stream, sizeof stream);
+  LZ4_loadDict(&stream, next.data(), static_cast<int>(next.size()));
+  std::string out;
+  out.resize_and_overwrite(previous.size() / 2, [&](char* to, std::size_t size) {
+    return static_cast<std::size_t>(LZ4_compress_fast_continue(&stream, previous.data(), to, static_cast<int>(previous.size()), static_cast<int>(size), 1));
+  });
+  return out;
+}
+
 // The body between the format byte and the checksum.
-Result<std::string_view> Open(std::string_view key, std::string_view record) {
+Result<std::string_view> Open(std::string_view key, std::string_view record, char newest = kFormat) {
   if (record.size() < 5) return Damaged(key, "too short");
   const std::string_view covered = record.substr(0, record.size() - 4);
   std::uint32_t crc = 0;
   for (int i = 3; i >= 0; --i) crc = crc << 8 | static_cast<unsigned char>(record[covered.size() + static_cast<std::size_t>(i)]);
   if (crc != Crc32(covered, Crc32(key))) return Damaged(key, "wrong checksum");
-  if (covered.front() != kFormat) return Damaged(key, "unknown record format");
+  if (covered.front() < kFormat || covered.front() > newest) return Damaged(key, "unknown record format");
   return covered.substr(1);
 }
 
 bool ReadChange(Reader& in, Revision revision, LogChange* out) {
   unsigned char flags = 0;
   std::string_view key;
-  if (!in.Byte(&flags) || flags > (kFlagDeleted | kFlagPrevious) || !in.Octets(&key) || key.empty()) return false;
+  if (!in.Byte(&flags) || flags > (kFlagPrevious | kFlagPacked) || flags == kFlagPacked || !in.Octets(&key) || key.empty()) return false;
   out->key = key;
   out->deleted = flags & kFlagDeleted;
   if (!(flags & kFlagPrevious)) return !out->deleted;
   Version v;
+  std::int64_t size = 0;
   std::string_view value;
-  if (!in.Varint(&v.created) || !in.Varint(&v.modified) || !in.Octets(&value)) return false;
+  if (!in.Varint(&v.created) || !in.Varint(&v.modified) || ((flags & kFlagPacked) && !in.Varint(&size)) || !in.Octets(&value)) return false;
   if (v.created < 1 || v.created > v.modified || v.modified >= revision) return false;
-  v.value = Bytes(std::string(value));
+  if (flags & kFlagPacked) {
+    out->size = static_cast<std::size_t>(size);
+    if (!MayBePacked(out->size, out->size) || value.empty() || value.size() >= out->size) return false;
+    out->packed = value;
+  } else {
+    v.value = Bytes(std::string(value));
+  }
   out->previous = std::move(v);
   return true;
 }
@@ -148,12 +173,17 @@ std::string EncodeLog(std::string_view backend_key, std::int64_t wall_ms, const 
   PutVarint(out, events.size());
   for (const Event& e : events) {
     const bool deleted = e.type == Event::Type::kDelete;
-    out += static_cast<char>((deleted ? kFlagDeleted : 0) | (e.previous ? kFlagPrevious : 0));
+    const Bytes previous = e.previous ? e.previous->value.Load() : Bytes();
+    std::string packed;
+    if (!deleted && e.previous && MayBePacked(previous.size(), e.entry.value.size())) packed = Pack(e.entry.value.Load().view(), previous.view());
+    if (!packed.empty()) out[0] = kPackedFormat;
+    out += static_cast<char>((deleted ? kFlagDeleted : 0) | (e.previous ? kFlagPrevious : 0) | (packed.empty() ? 0 : kFlagPacked));
     PutBytes(out, e.entry.key);
     if (!e.previous) continue;
     PutVarint(out, static_cast<std::uint64_t>(e.previous->created));
     PutVarint(out, static_cast<std::uint64_t>(e.previous->modified));
-    PutBytes(out, e.previous->value.Load().view());
+    if (!packed.empty()) PutVarint(out, previous.size());
+    PutBytes(out, packed.empty() ? previous.view() : std::string_view(packed));
   }
   PutCrc(out, backend_key);
   return out;
@@ -161,7 +191,7 @@ std::string EncodeLog(std::string_view backend_key, std::int64_t wall_ms, const 
 
 Result<LogRecord> DecodeLog(std::string_view backend_key, std::string_view record) {
   TRY(const Revision revision, ParseLogKey(backend_key));
-  TRY(const std::string_view body, Open(backend_key, record));
+  TRY(const std::string_view body, Open(backend_key, record, kPackedFormat));
   Reader in(body);
   LogRecord log;
   std::int64_t count = 0;
@@ -174,7 +204,23 @@ Result<LogRecord> DecodeLog(std::string_view backend_key, std::string_view recor
     if (!ReadChange(in, revision, &change)) return Damaged(backend_key, "malformed change");
   }
   if (!in.rest().empty()) return Damaged(backend_key, "trailing bytes");
+  const bool packed = std::any_of(log.changes.begin(), log.changes.end(), [](const LogChange& c) { return !c.packed.empty(); });
+  if (packed != (record.front() == kPackedFormat)) return Damaged(backend_key, "malformed");
   return log;
+}
+
+bool Unpack(std::string_view new_value, LogChange* change) {
+  if (!MayBePacked(change->size, new_value.size())) return false;
+  std::string out;
+  out.resize_and_overwrite(change->size, [&](char* to, std::size_t size) {
+    const int n = LZ4_decompress_safe_usingDict(change->packed.data(), to, static_cast<int>(change->packed.size()), static_cast<int>(size), new_value.data(),
+                                                static_cast<int>(new_value.size()));
+    return n < 0 ? 0 : static_cast<std::size_t>(n);
+  });
+  if (out.size() != change->size) return false;
+  change->previous->value = Bytes(std::move(out));
+  change->packed.clear();
+  return true;
 }
 
 std::string EncodeMeta(std::string_view backend_key, Revision revision) {

@@ -4,6 +4,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <map>
+
 #include "core/base/random.h"
 #include "store/store_fixture.h"
 
@@ -28,6 +30,23 @@ std::vector<Event> SomeEvents() {
   deleted.entry = Entry{"/c", Bytes("was"), 7, 300};
   deleted.previous = Version{Bytes("was"), 7, 7};
   return {created, changed, deleted};
+}
+
+// A long text of which another one differs in two places.
+std::string LongText(std::string_view first, std::string_view second) {
+  SeededRandom random(7);
+  std::string out(first);
+  for (int i = 0; i < 2000; ++i) out += static_cast<char>(random.Below(256));
+  out += second;
+  for (int i = 0; i < 1000; ++i) out += static_cast<char>(random.Below(256));
+  return out;
+}
+
+std::vector<Event> LongEvents() {
+  Event changed;
+  changed.entry = Entry{"/b", Bytes(LongText("new", "other")), 5, 300};
+  changed.previous = Version{Bytes(LongText("old", "some")), 5, 200};
+  return {changed};
 }
 
 // Every record with one byte changed in every way that matters, and every truncation, must be refused.
@@ -88,7 +107,48 @@ TEST_CASE("records round-trip", "[store]") {
   CHECK(log.changes[2].previous->value.Load().view() == "was");
 }
 
+TEST_CASE("a long previous value that resembles the new one is told by it", "[store]") {
+  const std::string record = EncodeLog(LogKey(300), 17, LongEvents());
+  CHECK(record.size() < 100);
+  LogRecord log = DecodeLog(LogKey(300), record).value();
+  REQUIRE(log.changes.size() == 1);
+  LogChange& change = log.changes[0];
+  CHECK(change.previous->modified == 200);
+  REQUIRE_FALSE(change.packed.empty());
+  CHECK_FALSE(Unpack("short", &change));
+  REQUIRE(Unpack(LongText("new", "other"), &change));
+  CHECK(change.previous->value.Load().view() == LongText("old", "some"));
+  CHECK(change.packed.empty());
+  // Nothing in common, too short, or deleted: as it is.
+  auto events = LongEvents();
+  events[0].entry.value = Bytes(std::string(3000, 'x'));
+  CHECK(DecodeLog(LogKey(300), EncodeLog(LogKey(300), 17, events)).value().changes[0].previous->value.Load().view() == LongText("old", "some"));
+  events = LongEvents();
+  events[0].type = Event::Type::kDelete;
+  CHECK(DecodeLog(LogKey(300), EncodeLog(LogKey(300), 17, events)).value().changes[0].previous->value.Load().view() == LongText("old", "some"));
+}
+
+TEST_CASE("hostile packed values are refused or have the size they claim", "[store]") {
+  SeededRandom random(5);
+  const std::string key = LogKey(300), next = LongText("new", "other"), good = EncodeLog(key, 17, LongEvents());
+  int unpacked = 0, refused = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string record = good.substr(0, good.size() - 4);
+    for (std::uint64_t n = 1 + random.Below(3); n > 0; --n) record[random.Below(record.size())] = static_cast<char>(random.Next());
+    const std::uint32_t crc = Crc32(record, Crc32(key));
+    for (int shift = 0; shift < 32; shift += 8) record += static_cast<char>(crc >> shift);
+    auto log = DecodeLog(key, record);
+    if (!log || log->changes[0].packed.empty()) continue;
+    const std::size_t size = log->changes[0].size;
+    if (!Unpack(next, &log->changes[0])) ++refused;
+    else if (log->changes[0].previous->value.size() == size) ++unpacked;
+  }
+  CHECK(refused > 100);
+  CHECK(unpacked > 10);
+}
+
 TEST_CASE("a record damaged or cut at any byte is refused", "[store]") {
+  RefusesDamage(EncodeLog(LogKey(300), 17, LongEvents()), [](const std::string& r) { return DecodeLog(LogKey(300), r); });
   RefusesDamage(EncodeCurrent("c/a", Version{Bytes("value"), 2, 300}), [](const std::string& r) { return DecodeCurrent("c/a", r); });
   RefusesDamage(EncodeLog(LogKey(300), 17, SomeEvents()), [](const std::string& r) { return DecodeLog(LogKey(300), r); });
   RefusesDamage(EncodeMeta("mreserved", 300), [](const std::string& r) { return DecodeMeta("mreserved", r); });
@@ -128,6 +188,39 @@ TEST_CASE("hostile records with a right checksum are refused or mean exactly wha
     CHECK(EncodeLog(key, log->wall_ms, events) == record);
   }
   CHECK(accepted > 100);   // the checksum is right, so that the grammar was tested and not only the checksum
+}
+
+TEST_CASE("the history of long values is the same after the store was opened again", "[store]") {
+  auto disk = std::make_shared<MemoryDisk>();
+  const auto open = [&] { return MvccStore::Open({}, std::make_unique<MemoryBackend>(disk), Origin::kOwn).value(); };
+  std::map<Revision, std::optional<std::string>> history;
+  {
+    auto store = open();
+    const auto write = [&](std::optional<std::string> value) {
+      Batch batch;
+      batch.ops.push_back({"/a", value ? std::optional(Bytes(*value)) : std::nullopt});
+      batch.ops.push_back({"/short", Bytes(std::to_string(history.size()))});
+      const Revision revision = SubmitAndWait(*store, std::move(batch)).value().revision;
+      history[revision] = std::move(value);
+    };
+    for (int i = 0; i < 20; ++i) write(LongText(std::to_string(i), std::to_string(i * i)));
+    write(std::nullopt);
+    write(std::string(70'000, 'l'));   // too long to be packed
+    for (int i = 20; i < 30; ++i) write(LongText(std::to_string(i), std::to_string(i * i)));
+    write("short");
+  }
+  std::size_t bytes = 0;
+  {
+    auto records = disk->records.Lock();
+    for (const auto& [key, record] : *records) bytes += record.size();
+  }
+  CHECK(bytes < 70'000 + 10 * LongText("", "").size());
+  auto store = open();
+  for (const auto& [revision, value] : history) {
+    const std::optional<Entry> found = store->Get("/a", revision).value();
+    REQUIRE(found.has_value() == value.has_value());
+    if (value) CHECK(found->value.Load().view() == *value);
+  }
 }
 
 TEST_CASE("a store with any record damaged at any byte does not open", "[store]") {

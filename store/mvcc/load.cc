@@ -28,6 +28,11 @@ class LogRebuilder {
       if (change.deleted ? after.has_value() : !after || after->modified != raw.revision) return Contradiction(raw.revision, change.key);
       const Revision created = change.previous ? change.previous->created : raw.revision;
       if (after && after->created != created) return Contradiction(raw.revision, change.key);
+      if (!change.packed.empty()) {
+        if (!Unpack(after->value.Load().view(), &change)) return Contradiction(raw.revision, change.key);
+        change.previous->value.Settle();
+        CompressValues();
+      }
       e.entry = Entry{change.key, after ? after->value : change.previous->value, created, raw.revision};
       e.previous = change.previous;
       events.push_back(std::move(e));
@@ -75,7 +80,7 @@ Result<> LoadRecord(std::string_view key, std::string_view value, Loaded* out, s
     TRY(const Revision revision, ParseLogKey(key));
     TRY(LogRecord record, DecodeLog(key, value));
     for (const LogChange& change : record.changes) {
-      if (change.previous) change.previous->value.Settle();
+      if (change.previous && change.packed.empty()) change.previous->value.Settle();
     }
     CompressValues();
     out->state.revision = std::max(out->state.revision, revision);
