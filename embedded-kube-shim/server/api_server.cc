@@ -250,7 +250,7 @@ class ApiServerImpl final : public ApiServer {
     info.build_date = options_.build_date;
     info.advertise = [this] { return Advertised(); };
     info.health = options_.health;
-    info.metrics = options_.metrics;
+    info.metrics = [this] { return (options_.metrics ? options_.metrics() : std::string()) + flow_.Metrics(); };
     info.openid_configuration = [this] { return tokens_->DiscoveryDocument(Cat("https://", Advertised())); };
     info.jwks = [tokens = tokens_] { return tokens->KeySetDocument(); };
     return info;

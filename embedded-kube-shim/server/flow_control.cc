@@ -265,4 +265,20 @@ std::vector<FlowControl::LevelState> FlowControl::State() const {
   return out;
 }
 
+std::string FlowControl::Metrics() const {
+  const auto levels = State();
+  std::string out;
+  const auto family = [&](std::string_view name, std::string_view type, std::string_view help, auto member) {
+    const auto full = Cat("apiserver_flowcontrol_", name);
+    out += Cat("# HELP ", full, " ", help, "\n# TYPE ", full, " ", type, "\n");
+    // Names of objects: there is nothing to escape.
+    for (const auto& level : levels) out += Cat(full, "{priority_level=\"", level.name, "\"} ", level.*member, "\n");
+  };
+  family("current_executing_seats", "gauge", "Seats that requests of the level hold.", &LevelState::in_use);
+  family("current_inqueue_requests", "gauge", "Requests of the level that wait for a seat.", &LevelState::waiting);
+  family("nominal_limit_seats", "gauge", "Seats of the level's own.", &LevelState::limit);
+  family("rejected_requests_total", "counter", "Requests of the level that found no seat in time.", &LevelState::refused);
+  return out;
+}
+
 }  // namespace skerry::kube

@@ -44,7 +44,8 @@ class FlowControl {
   void Release(const Class& which);
 
   struct LevelState { std::string name; int limit, in_use; std::size_t waiting; std::uint64_t refused; };
-  std::vector<LevelState> State() const;            // for metrics
+  std::vector<LevelState> State() const;            // of the levels that limit, by name
+  std::string Metrics() const;                      // the same for /metrics, under the names of Kubernetes
 
  private:
   struct Schema;

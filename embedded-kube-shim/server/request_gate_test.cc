@@ -143,6 +143,14 @@ TEST_CASE("a full level queues what its queues hold, refuses the rest, and serve
   CHECK(running == 2);
   CHECK(refused == 2);
   CHECK(control.State()[0].waiting == 3);
+  const auto told = control.Metrics();
+  const auto value = [&](const char* name, int n) {
+    return told.find(Cat("\napiserver_flowcontrol_", name, "{priority_level=\"l\"} ", n, "\n"));
+  };
+  CHECK(value("current_executing_seats", 2) != std::string::npos);
+  CHECK(value("current_inqueue_requests", 3) != std::string::npos);
+  CHECK(value("nominal_limit_seats", 2) != std::string::npos);
+  CHECK(value("rejected_requests_total", 2) != std::string::npos);
   for (int i = 0; i < 3; ++i) control.Release(which);
   CHECK(running == 5);
   CHECK(control.State()[0].in_use == 2);
@@ -178,6 +186,16 @@ TEST_CASE("every answer names its flow schema and priority level", "[flow]") {
   CHECK(answer.status == 200);
   const auto exempt = api.Call("GET", "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/exempt", "");
   CHECK(exempt.body.At({"metadata", "uid"}).Str() == answer.Header("X-Kubernetes-Pf-Flowschema-Uid"));
+}
+
+TEST_CASE("the counters of the server tell the seats of each priority level", "[flow]") {
+  Api api(Api::Engine::kMemory, [](kube::ApiServerOptions& options) { options.metrics = [] { return "other 1\n"; }; });
+  constexpr std::string_view kLevel = "\napiserver_flowcontrol_nominal_limit_seats{priority_level=\"workload-low\"} ";
+  std::string told;
+  // The levels arrive by a watch.
+  for (int i = 0; i < 10'000 && told.find(kLevel) == std::string::npos; ++i) told = api.Call("GET", "/metrics", "").text;
+  CHECK(told.find(kLevel) != std::string::npos);
+  CHECK(told.starts_with("other 1\n"));
 }
 
 TEST_CASE("the first audit rule that matches decides, by user, verb, resource, namespace and path", "[audit]") {
