@@ -253,6 +253,10 @@ class Parser {
 
   // To behind the value; what is inside of it is not checked.
   bool PassOver() {
+    if (p_ < end_ && *p_ == '"') {   // read, not kept
+      std::string_view text;
+      return String(&text);
+    }
     if (p_ >= end_ || (*p_ != '{' && *p_ != '[')) {
       Value scalar;
       return Any(&scalar);
