@@ -65,7 +65,8 @@ class H1Connection final : public Stoppable, public std::enable_shared_from_this
   void SendMeanwhile(Pieces* pieces);
   net::Task<void> RunTunnel(std::unique_ptr<Tunnel> tunnel);
   net::Task<bool> WriteBytes(std::string_view bytes);
-  std::string Head(const Request* request, int status, const Headers& headers, std::optional<std::int64_t> length);
+  // `room`: for what follows the head in the same write.
+  std::string Head(const Request* request, int status, const Headers& headers, std::optional<std::int64_t> length, std::size_t room = 0);
   net::Task<void> Close();
 
   const std::shared_ptr<Server::Core> core_;

@@ -51,9 +51,11 @@ class TunnelStream final : public net::Stream {
   const std::unique_ptr<net::Stream> stream_;
 };
 
-std::string H1Connection::Head(const Request* request, int status, const Headers& headers, std::optional<std::int64_t> length) {
+std::string H1Connection::Head(const Request* request, int status, const Headers& headers, std::optional<std::int64_t> length, std::size_t room) {
+  constexpr std::size_t kOwnHeaders = 160, kBetween = 4;
   std::string out;
-  out.reserve(256);
+  for (const auto& h : headers) room += h.name.size() + h.value.size() + kBetween;
+  out.reserve(kOwnHeaders + room);
   out += Cat("HTTP/1.1 ", status, " ", ReasonPhrase(status), "\r\n");
   const bool head_only = request != nullptr && request->method == "HEAD";
   for (const auto& h : headers) {
@@ -118,10 +120,11 @@ net::Task<void> H1Connection::Send(const Request* request, Reply reply) {
 net::Task<void> H1Connection::SendResponse(const Request* request, Response response) {
   const auto body = response.body.view();
   const bool with_body = HasBody(response.status) && !(request != nullptr && request->method == "HEAD");
-  std::string out = Head(request, response.status, response.headers, static_cast<std::int64_t>(body.size()));
-  if (with_body && body.size() <= kCoalesce) out += body;
+  const bool together = with_body && body.size() <= kCoalesce;
+  std::string out = Head(request, response.status, response.headers, static_cast<std::int64_t>(body.size()), together ? body.size() : 0);
+  if (together) out += body;
   const bool sent = co_await WriteBytes(out);
-  if (!sent || !with_body || body.size() <= kCoalesce) co_return;
+  if (!sent || !with_body || together) co_return;
   const bool all = co_await WriteBytes(body);
   static_cast<void>(all);
 }

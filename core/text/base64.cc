@@ -113,11 +113,11 @@ Result<std::string> FromBase64Url(std::string_view text) { return Decode(text, k
 
 std::string Hex(std::string_view bytes) {
   static constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '\0');
+  char* to = out.data();
   for (const char c : bytes) {
-    out += kDigits[static_cast<unsigned char>(c) >> 4];
-    out += kDigits[c & 15];
+    *to++ = kDigits[static_cast<unsigned char>(c) >> 4];
+    *to++ = kDigits[c & 15];
   }
   return out;
 }

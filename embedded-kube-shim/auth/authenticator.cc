@@ -109,7 +109,7 @@ std::unique_ptr<Authorizer> NewUnionAuthorizer(std::vector<const Authorizer*> au
 std::unique_ptr<Authorizer> NewConstantAuthorizer(Decision decision) { return std::make_unique<ConstantAuthorizer>(decision); }
 
 Result<std::optional<User>> AuthenticatorChain::AuthenticateToken(std::string_view token, const std::vector<std::string>& audiences, std::vector<std::string>* granted) const {
-  std::vector<std::string> refusals = {"invalid bearer token"};
+  std::vector<std::string> refusals;
   for (const auto& authenticator : tokens_) {
     auto user = authenticator->AuthenticateToken(token, audiences, granted);
     if (!user) {
@@ -119,7 +119,8 @@ Result<std::optional<User>> AuthenticatorChain::AuthenticateToken(std::string_vi
       return user;
     }
   }
-  return Fail(Code::kUnauthenticated, refusals.size() == 1 ? refusals[0] : Cat("[", Join(refusals, ", "), "]"));
+  constexpr std::string_view kUnknown = "invalid bearer token";
+  return Fail(Code::kUnauthenticated, refusals.empty() ? std::string(kUnknown) : Cat("[", kUnknown, ", ", Join(refusals, ", "), "]"));
 }
 
 Result<std::optional<User>> AuthenticatorChain::Authenticate(const Ctx& ctx, const http::Request& request) const {

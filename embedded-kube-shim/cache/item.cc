@@ -304,7 +304,13 @@ std::string_view Item::LabelOf(std::string_view label, bool* present) const {
 // What comes in at rv_offset_.
 std::string Item::ToSplice(store::Revision revision) const {
   if (rv_offset_ == 0 || revision == 0) return {};
-  return Cat(splice_ == Splice::kAfter ? "," : "", "\"resourceVersion\":\"", revision, "\"", splice_ == Splice::kFirst ? "," : "");
+  constexpr std::size_t kLongest = 42;
+  std::string out;
+  out.reserve(kLongest);
+  if (splice_ == Splice::kAfter) out += ',';
+  out.append("\"resourceVersion\":\"").append(std::to_string(revision)).append("\"");
+  if (splice_ == Splice::kFirst) out += ',';
+  return out;
 }
 
 void Item::AppendSpliced(std::string& out, std::string_view text, std::size_t begin, std::size_t end, store::Revision revision) const {
@@ -334,15 +340,12 @@ bool Item::UnpackSpliced(std::string& out, std::string_view head, std::string_vi
 }
 
 void Item::AppendTo(std::string& out, std::string_view as_kind, std::string_view as_api_version, store::Revision revision) const {
-  std::string head = "{";
-  const auto add_type = [&](bool more) {
-    if (!as_kind.empty()) head.append("\"kind\":\"").append(as_kind).append("\",\"apiVersion\":\"").append(as_api_version).append(more ? "\"," : "\"");
-  };
-  if (as_kind.empty() && UnpackSpliced(out, head, ToSplice(revision))) return;
+  if (as_kind.empty() && UnpackSpliced(out, "{", ToSplice(revision))) return;
   store::Value::Room room;
   const std::string_view text = content_.View(room);
-  add_type(body_offset_ < text.size() && text[body_offset_] != '}');
-  out += head;
+  const bool more = body_offset_ < text.size() && text[body_offset_] != '}';
+  out += '{';
+  if (!as_kind.empty()) out.append("\"kind\":\"").append(as_kind).append("\",\"apiVersion\":\"").append(as_api_version).append(more ? "\"," : "\"");
   AppendSpliced(out, text, body_offset_, text.size(), revision);
 }
 

@@ -26,12 +26,12 @@ http::Response Plain(int status, std::string text) {
   return response;
 }
 
-void Finish(http::Reply& reply, std::string id, const FlowControl::Class& which) {
+void Finish(http::Reply& reply, std::string id, std::string_view schema_uid, std::string_view level_uid) {
   const auto add = [&](http::Headers& headers) {
     headers.push_back({"Audit-Id", std::move(id)});
-    if (which.schema_uid.empty()) return;
-    headers.push_back({"X-Kubernetes-Pf-Flowschema-Uid", which.schema_uid});
-    headers.push_back({"X-Kubernetes-Pf-Prioritylevel-Uid", which.level_uid});
+    if (schema_uid.empty()) return;
+    headers.push_back({"X-Kubernetes-Pf-Flowschema-Uid", std::string(schema_uid)});
+    headers.push_back({"X-Kubernetes-Pf-Prioritylevel-Uid", std::string(level_uid)});
   };
   if (auto* response = std::get_if<http::Response>(&reply)) add(response->headers);
   else if (auto* streaming = std::get_if<http::Streaming>(&reply)) add(streaming->headers);
@@ -56,7 +56,7 @@ struct Answering {
   void Send(http::Reply reply) {
     if (record) record->Answered(reply);
     if (gzip) Compress(reply);
-    Finish(reply, std::move(id), which);
+    Finish(reply, std::move(id), which.schema_uid, which.level_uid);
     done(std::move(reply));
   }
 };
@@ -76,9 +76,9 @@ void Compress(http::Reply& reply) {
 // Segments that upstream's router would have to match one by one; an empty one matches nothing.
 bool HasEmptySegment(std::string_view path) { return path.find("//") != std::string_view::npos; }
 
-Attributes AttributesOf(const RequestInfo& info, const User& user, const http::Request& request) {
+Attributes AttributesOf(const RequestInfo& info, User user, const http::Request& request) {
   Attributes attributes;
-  attributes.user = user;
+  attributes.user = std::move(user);
   attributes.verb = info.verb;
   attributes.resource_request = info.resource_request;
   attributes.group = info.group;
@@ -222,7 +222,8 @@ http::BodyPolicy ApiHandler::PolicyFor(const http::Request& head) const {
 
 http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
   if (request.method != "GET" || !request.path.starts_with("/api") || door_.audit_policy) return http::NeedsWorker{};
-  // The request outlives this call, and the reply does not refer to it.
+  // The request outlives this call, and the reply does not refer to it. Who asks is known to the attributes alone: what is served at once does
+  // not depend on it.
   RestRequest rest{ctx, std::shared_ptr<const http::Request>(std::shared_ptr<void>(), &request), ParseRequestInfo(request), {}, {}, nullptr};
   const auto& verb = rest.info.verb;
   if (!rest.info.resource_request || (verb != "get" && verb != "list" && verb != "watch") || !rest.info.subresource.empty() || request.HasQuery("timeout")) return http::NeedsWorker{};
@@ -231,12 +232,12 @@ http::Reply ApiHandler::OnShard(const Ctx& ctx, const http::Request& request) {
   if (!ResolveTarget(registry, rest) || rest.target.def->virtual_resource || !DeprecationOf(rest.target).empty()) return http::NeedsWorker{};
   auto user = Identify(ctx, request, rest.info);
   if (!user) return http::NeedsWorker{};
-  rest.caller.user = std::move(*user);
-  const auto attributes = AttributesOf(rest.info, rest.caller.user, *rest.http);
+  const auto attributes = AttributesOf(rest.info, std::move(*user), request);
   if (authorizer_.Authorize(attributes).decision != Decision::kAllow) return http::NeedsWorker{};
   auto reply = rest_.ServeAtOnce(rest);
   if (!reply) return http::NeedsWorker{};
-  Finish(*reply, NewUuid(), door_.flow ? door_.flow->Classify(attributes) : FlowControl::Class());
+  const auto uids = door_.flow ? door_.flow->UidsFor(attributes) : FlowControl::Uids();
+  Finish(*reply, NewUuid(), uids.schema, uids.level);
   return std::move(*reply);
 }
 

@@ -13,9 +13,12 @@
 namespace skerry::kube {
 namespace {
 
+constexpr std::size_t kTypeAndVersion = 160;   // room for what an object shows beside what is stored of it
+
 http::Response Reply(int status, std::string media_type, std::string body) {
   http::Response response;
   response.status = status;
+  response.headers.reserve(5);   // these and those of every answer
   response.headers.push_back({"Content-Type", std::move(media_type)});
   response.headers.push_back({"Cache-Control", "no-cache, private"});
   response.body = Bytes(std::move(body));
@@ -24,7 +27,10 @@ http::Response Reply(int status, std::string media_type, std::string body) {
 
 // JSON text in the representation: as it is, indented, or as YAML.
 std::string Render(const Output& output, std::string json) {
-  if (output.encoding == Encoding::kJson && !output.pretty) return json + "\n";
+  if (output.encoding == Encoding::kJson && !output.pretty) {
+    json += '\n';
+    return json;
+  }
   json::Value value;
   std::string error;
   if (!json::Value::Parse(json, &value, &error)) return json;
@@ -158,12 +164,11 @@ void Encoder::AppendJson(std::string& out, const Item& item, store::Revision rev
 }
 
 Result<> Encoder::CheckShape(bool list) const {
+  if (output_.shape != (list ? Shape::kPartial : Shape::kPartialList)) return {};
   const auto go_type = Cat("*", def_->group.empty() ? "core" : def_->custom ? "unstructured" : def_->group.substr(0, def_->group.find('.')), ".", def_->custom ? "Unstructured" : def_->kind, list ? "List" : "");
-  if (list && output_.shape == Shape::kPartial)
+  if (list)
     return std::unexpected(ShapeError(Cat("you requested PartialObjectMetadata, but the requested object is a list (", go_type, ")")));
-  if (!list && output_.shape == Shape::kPartialList)
-    return std::unexpected(ShapeError(Cat("you requested PartialObjectMetadataList, but the requested object is not a list (", go_type, ")")));
-  return {};
+  return std::unexpected(ShapeError(Cat("you requested PartialObjectMetadataList, but the requested object is not a list (", go_type, ")")));
 }
 
 Result<std::string> Encoder::ProtobufMessageOf(const Item& item, store::Revision revision) const {
@@ -301,7 +306,10 @@ std::string Encoder::TableOf(const std::vector<ItemPtr>& items, const ListMeta& 
 std::string Encoder::Shaped(const Item& item, store::Revision revision, Columns columns) const {
   std::string out;
   switch (output_.shape) {
-    case Shape::kObject: AppendJson(out, item, revision, TypeMeta::kWith); break;
+    case Shape::kObject:
+      out.reserve(item.size() + kTypeAndVersion);
+      AppendJson(out, item, revision, TypeMeta::kWith);
+      break;
     case Shape::kPartial:
     case Shape::kPartialList:
       out = Cat("{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/", output_.meta_version, "\",\"metadata\":");

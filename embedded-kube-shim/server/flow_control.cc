@@ -23,7 +23,7 @@ bool Has(const Texts& list, std::string_view text) {
   return std::any_of(list.begin(), list.end(), [&](const std::string& item) { return item == "*" || item == text; });
 }
 
-struct Subject { char kind; std::string ns, name; };   // U, G, S
+struct Subject { char kind; std::string prefix, name; };   // U, G, S; prefix: what names of the service accounts begin with
 
 struct Rule {
   std::vector<Subject> subjects;
@@ -39,7 +39,7 @@ Rule RuleOf(const json::Value& rule) {
     const auto kind = subject["kind"].Str();
     if (kind == "User") out.subjects.push_back({'U', {}, std::string(subject["user"]["name"].Str())});
     if (kind == "Group") out.subjects.push_back({'G', {}, std::string(subject["group"]["name"].Str())});
-    if (kind == "ServiceAccount") out.subjects.push_back({'S', std::string(subject["serviceAccount"]["namespace"].Str()), std::string(subject["serviceAccount"]["name"].Str())});
+    if (kind == "ServiceAccount") out.subjects.push_back({'S', Cat("system:serviceaccount:", subject["serviceAccount"]["namespace"].Str(), ":"), std::string(subject["serviceAccount"]["name"].Str())});
   }
   for (const auto& resource : rule["resourceRules"].Items())
     out.resources.push_back({TextsOf(resource["verbs"]), TextsOf(resource["apiGroups"]), TextsOf(resource["resources"]), TextsOf(resource["namespaces"]), resource["clusterScope"].Bool()});
@@ -50,8 +50,7 @@ Rule RuleOf(const json::Value& rule) {
 bool Matches(const Subject& subject, const User& user) {
   if (subject.kind == 'U') return subject.name == "*" || subject.name == user.name;
   if (subject.kind == 'G') return subject.name == "*" || user.InGroup(subject.name);
-  const auto prefix = Cat("system:serviceaccount:", subject.ns, ":");
-  return user.name.starts_with(prefix) && (subject.name == "*" || std::string_view(user.name).substr(prefix.size()) == subject.name);
+  return user.name.starts_with(subject.prefix) && (subject.name == "*" || std::string_view(user.name).substr(subject.prefix.size()) == subject.name);
 }
 
 bool Matches(const Rule::Resource& rule, const Attributes& a) {
@@ -144,20 +143,32 @@ void FlowControl::Reload() {
   for (auto& run : due) post_(std::move(run));
 }
 
-FlowControl::Class FlowControl::Classify(const Attributes& attributes) const {
+std::shared_ptr<const FlowControl::Schema> FlowControl::Match(const Attributes& attributes) const {
   std::shared_ptr<const Configuration> configuration;
   {
     std::lock_guard lock(mutex_);
     configuration = configuration_;
   }
-  for (const auto& schema : configuration->schemas) {
-    if (std::none_of(schema.rules.begin(), schema.rules.end(), [&](const Rule& rule) { return Matches(rule, attributes); })) continue;
-    Class out{schema.uid, schema.level_uid, schema.level, schema.name, schema.exempt};
-    if (schema.method == "ByUser") out.flow += Cat("/", attributes.user.name);
-    if (schema.method == "ByNamespace") out.flow += Cat("/", attributes.ns);
-    return out;
-  }
-  return {};
+  for (const auto& schema : configuration->schemas)
+    if (std::any_of(schema.rules.begin(), schema.rules.end(), [&](const Rule& rule) { return Matches(rule, attributes); }))
+      return std::shared_ptr<const Schema>(std::move(configuration), &schema);
+  return nullptr;
+}
+
+FlowControl::Class FlowControl::Classify(const Attributes& attributes) const {
+  const auto schema = Match(attributes);
+  if (!schema) return {};
+  Class out{schema->uid, schema->level_uid, schema->level, schema->name, schema->exempt};
+  if (schema->method == "ByUser") out.flow += Cat("/", attributes.user.name);
+  if (schema->method == "ByNamespace") out.flow += Cat("/", attributes.ns);
+  return out;
+}
+
+FlowControl::Uids FlowControl::UidsFor(const Attributes& attributes) const {
+  auto schema = Match(attributes);
+  if (!schema) return {};
+  const std::string_view uid = schema->uid, level = schema->level_uid;
+  return {std::move(schema), uid, level};
 }
 
 // Its own seats, and those that other levels lend and do not use.

@@ -38,6 +38,12 @@ class FlowControl {
     bool exempt = true;
   };
   Class Classify(const Attributes& attributes) const;
+  // What an answer tells of its class, for requests that take no seat. Views live as long as `keep`; empty as in Class.
+  struct Uids {
+    std::shared_ptr<const void> keep;
+    std::string_view schema, level;
+  };
+  Uids UidsFor(const Attributes& attributes) const;
 
   // One of both is called, once: `admitted` with a seat taken (give it back with Release), on this thread or a posted one; or `refused`.
   void Acquire(const Class& which, Run admitted, Run refused);
@@ -59,6 +65,7 @@ class FlowControl {
   };
 
   void Reload();
+  std::shared_ptr<const Schema> Match(const Attributes& attributes) const;   // null: none
   bool HasSeat(const Level& level) const;           // with the lock held
   void Expire(const std::string& level, std::uint64_t id);
   // Takes as many waiting requests as there are seats; with the lock held.

@@ -102,7 +102,9 @@ bool WantsPretty(const http::Request& request) {
 Result<Output> Negotiate(const http::Request& request, MediaScope scope, Wire wire) {
   Output output;
   output.pretty = WantsPretty(request);
-  const auto ranges = ParseAccept(request.Get("Accept"));
+  const auto accept = request.Get("Accept");
+  if (accept.empty() || accept == "*/*" || accept == "application/json") return output;   // what most requests say
+  const auto ranges = ParseAccept(accept);
   if (ranges.empty()) return output;
   bool type_known = false;
   for (const auto& range : ranges) {

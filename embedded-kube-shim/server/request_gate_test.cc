@@ -125,6 +125,10 @@ TEST_CASE("requests belong to the flow schema of the lowest precedence that name
   CHECK(level(Ask("system:serviceaccount:default:x", {"system:serviceaccounts", "system:authenticated"}, "get", "pods")) == "workload-low");
   CHECK(level(Ask("jane", {"system:authenticated"}, "list", "pods")) == "global-default");
   CHECK(control.Classify(Ask("jane", {"system:authenticated"}, "list", "pods")).schema_uid == "uid-of-global-default");
+  const auto uids = control.UidsFor(Ask("jane", {"system:authenticated"}, "list", "pods"));
+  CHECK(uids.schema == "uid-of-global-default");
+  CHECK(uids.level == control.Classify(Ask("jane", {"system:authenticated"}, "list", "pods")).level_uid);
+  CHECK(control.UidsFor(Ask("nobody", {}, "list", "pods")).schema == control.Classify(Ask("nobody", {}, "list", "pods")).schema_uid);
   auto probe = Ask("system:anonymous", {"system:unauthenticated"}, "get", "");
   probe.resource_request = false;
   probe.path = "/readyz";

@@ -6,14 +6,15 @@
 namespace skerry::kube {
 namespace {
 
-std::vector<std::string> Segments(std::string_view path) {
-  std::vector<std::string> out;
+std::vector<std::string_view> Segments(std::string_view path) {
+  std::vector<std::string_view> out;
+  out.reserve(8);   // as many as most paths have
   std::size_t at = 0;
   while (at < path.size()) {
     if (path[at] == '/') { ++at; continue; }
     auto end = path.find('/', at);
     if (end == std::string_view::npos) end = path.size();
-    out.emplace_back(path.substr(at, end - at));
+    out.push_back(path.substr(at, end - at));
     at = end;
   }
   return out;
@@ -47,7 +48,7 @@ RequestInfo ParseRequestInfo(const http::Request& request) {
   RequestInfo info;
   info.path = request.path;
   info.verb = ToLower(request.method);
-  auto parts = Segments(request.path);
+  const auto parts = Segments(request.path);
   if (parts.size() < 3 || (parts[0] != "api" && parts[0] != "apis")) return info;
   std::size_t at = 1;
   info.core = parts[0] == "api";
@@ -75,7 +76,7 @@ RequestInfo ParseRequestInfo(const http::Request& request) {
   if (at < parts.size()) info.resource = parts[at++];
   if (at < parts.size()) info.name = parts[at++];
   if (at < parts.size()) info.subresource = parts[at++];
-  for (; at < parts.size(); ++at) info.trailing.push_back(parts[at]);
+  for (; at < parts.size(); ++at) info.trailing.emplace_back(parts[at]);
   if (info.name.empty() && info.verb == "get") {
     info.verb = QueryFlag(request, "watch") ? "watch" : "list";
   }

@@ -38,6 +38,13 @@ Error TooLargeVersion(store::Revision asked, store::Revision current) {
       .WithAttachment(std::move(detail));
 }
 
+// A reader of one object may name a version that he has seen.
+Result<> CheckReached(const Engine& engine, const RestRequest& request) {
+  TRY(const auto asked, ParseResourceVersion(request.http->Query("resourceVersion"), VersionUse::kWatch));
+  if (asked > engine.caches().revision()) return std::unexpected(TooLargeVersion(asked, engine.caches().revision()));
+  return {};
+}
+
 struct Listing {
   std::vector<ItemPtr> items;
   ListMeta meta;
@@ -156,8 +163,7 @@ Result<http::Reply> Rest::Get(const RestRequest& request) {
   TRY(auto output, Negotiate(*request.http, MediaScope::kObject, WireOf(request.target)));
   Result<> include;
   const auto encoder = EncoderFor(engine_, request, std::move(output), &include);
-  TRY(const auto asked, ParseResourceVersion(request.http->Query("resourceVersion"), VersionUse::kWatch));
-  if (asked > engine_.caches().revision()) return std::unexpected(TooLargeVersion(asked, engine_.caches().revision()));
+  TRY_VOID(CheckReached(engine_, request));
   const auto item = engine_.Find(target);
   if (!item) return std::unexpected(NotFoundError(target.def->group, target.def->resource, target.name));
   TRY_VOID(std::move(include));
@@ -240,20 +246,26 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
 std::optional<http::Reply> Rest::ServeAtOnce(const RestRequest& request) {
   constexpr std::size_t kMostItems = 1000, kMostBytes = 256 << 10, kPlainBytes = 128 << 10;
   const auto& target = request.target;
-  const auto verb = request.info.verb;
+  const auto& verb = request.info.verb;
   if (target.def->coerces_reads) return std::nullopt;
   auto output = Negotiate(*request.http, MediaScope::kWatchable, WireOf(request.target));
   if (!output || output->encoding != Encoding::kJson || output->pretty || output->shape != Shape::kObject) return std::nullopt;
   const auto wanted = target.gvk().api_version();
-  const auto answer = [](Result<http::Reply> reply) { return reply ? std::optional<http::Reply>(std::move(*reply)) : std::nullopt; };
   if (verb == "get") {
+    if (!CheckReached(engine_, request)) return std::nullopt;   // before the look-up: the object is as new as that
     const auto item = engine_.Find(target);
     if (!item || item->api_version() != wanted || item->size() > kMostBytes) return std::nullopt;
-    return answer(Get(request));
+    Result<> include;
+    auto response = EncoderFor(engine_, request, std::move(*output), &include).One(200, item);
+    if (!response) return std::nullopt;
+    return http::Reply(std::move(*response));
   }
   auto& cache = engine_.CacheOf(*target.def);
   if (cache.size() > kMostItems) return std::nullopt;
-  if (verb == "watch") return answer(Watch(request));
+  if (verb == "watch") {
+    auto reply = Watch(request);
+    return reply ? std::optional<http::Reply>(std::move(*reply)) : std::nullopt;
+  }
   if (verb != "list") return std::nullopt;
   const auto options = ParseListOptions(*request.http);
   if (!options || !ValidateListOptions(*options, false) || !options->continue_token.empty()) return std::nullopt;
