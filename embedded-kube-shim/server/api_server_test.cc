@@ -354,3 +354,45 @@ TEST_CASE("the status of an API service has no table form", "[server]") {
   const http::Headers table = {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}};
   CHECK(api.Call("PUT", "/apis/apiregistration.k8s.io/v1/apiservices/v1.apps/status", "{}", table).status == 406);
 }
+
+TEST_CASE("watchers that one thread serves see each change once, each in the form that he asked for", "[watch]") {
+  Api api;
+  constexpr std::string_view kMaps = "/api/v1/namespaces/default/configmaps";
+  const auto put = [&](std::string_view labels) {
+    const auto body = Cat(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","labels":)", labels, "}}");
+    return api.Call("PUT", Cat(kMaps, "/a"), body, {{"Content-Type", "application/json"}}).status;
+  };
+  REQUIRE(api.Call("POST", kMaps, R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}})", {{"Content-Type", "application/json"}}).status == 201);
+  const auto watch = [&](std::string_view query, std::string_view accept) {
+    const auto now = api.Call("GET", Cat(kMaps, "/a"), "");
+    return api.Call("GET", Cat(kMaps, "?watch=1&resourceVersion=", now.body.At({"metadata", "resourceVersion"}).Str(), query), "", {{"Accept", std::string(accept)}});
+  };
+  constexpr std::string_view kJson = "application/json";
+  const auto all = watch("", kJson), again = watch("", kJson), table = watch("", "application/json;as=Table;v=v1;g=meta.k8s.io");
+  const auto few = watch("&labelSelector=app%3Dx", kJson), named = watch("&fieldSelector=metadata.name%3Db", kJson);
+  const auto next = [](const auto& answer) {
+    REQUIRE(answer.source);
+    std::string out = "before ";
+    REQUIRE(answer.source->AppendNext(out));
+    REQUIRE(out.starts_with("before "));
+    const auto came = out.substr(7);
+    out.clear();
+    REQUIRE(answer.source->AppendNext(out));
+    CHECK(out.empty());   // nothing has come since
+    return came;
+  };
+  for (const auto* answer : {&all, &again, &table, &few, &named}) CHECK(next(*answer).empty());
+  REQUIRE(put(R"({"app":"x"})") == 200);
+  const auto shown = next(all);
+  CHECK(shown.starts_with(R"({"type":"MODIFIED","object":{"kind":"ConfigMap")"));
+  CHECK(next(again) == shown);
+  CHECK(next(table).starts_with(R"({"type":"MODIFIED","object":{"kind":"Table")"));
+  CHECK(next(few).starts_with(R"({"type":"ADDED","object":{"kind":"ConfigMap")"));
+  CHECK(next(named).empty());
+  REQUIRE(put("{}") == 200);
+  const auto left = next(few);   // as it last was selected
+  CHECK(left.starts_with(R"({"type":"DELETED","object":{"kind":"ConfigMap")"));
+  CHECK(left.contains(R"("app":"x")"));
+  CHECK_FALSE(next(all).contains(R"("app":"x")"));
+  CHECK(next(table).contains(R"("columnDefinitions":null)"));
+}

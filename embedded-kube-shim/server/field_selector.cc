@@ -128,8 +128,10 @@ Result<FieldSelector> FieldSelector::Parse(std::string_view text, const Resource
 }
 
 bool FieldSelector::Matches(const Item& item) const {
-  for (const auto& term : terms_)
-    if ((ValueAt(item, term.field) == term.value) != term.equal) return false;
+  for (const auto& term : terms_) {
+    const bool same = term.field == "metadata.name" ? item.name() == term.value : ValueAt(item, term.field) == term.value;
+    if (same != term.equal) return false;
+  }
   return true;
 }
 

@@ -201,6 +201,7 @@ Result<http::Reply> Rest::Watch(const RestRequest& request) {
   const auto current = cache.revision();
   if (asked > current && options.send_initial_events.value_or(false)) return std::unexpected(TooLargeVersion(asked, current));
   WatchPlan plan;
+  plan.cache = &cache;
   plan.key_prefix = selection.key_prefix;
   plan.labels = std::move(selection.labels);
   plan.fields = std::move(selection.fields);

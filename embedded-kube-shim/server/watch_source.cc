@@ -32,42 +32,57 @@ class WatchSource final : public http::Source {
 
   Result<Bytes> Next() override {
     std::string out;
-    if (!Initial(out)) return Bytes(std::move(out));
+    TRY_VOID(AppendNext(out));
+    return Bytes(std::move(out));
+  }
+
+  Result<> AppendNext(std::string& out) override {
+    const std::size_t start = out.size();
+    if (!Initial(out)) return {};
     const auto now = std::chrono::steady_clock::now();
     if (ended_ || now >= plan_.deadline) {
       if (ended_) return Fail(Code::kCancelled, "watch ended");
       ended_ = true;
       if (plan_.bookmarks && seen_ > 0) out += encoder_.Bookmark(seen_, false, TakeColumns());
-      if (out.empty()) return Fail(Code::kCancelled, "watch ended");
-      return Bytes(std::move(out));
+      if (out.size() == start) return Fail(Code::kCancelled, "watch ended");
+      return {};
     }
-    while (out.size() < kTurnBytes) {
-      std::vector<EventPtr> events;
-      store::Revision drained_at = 0;
-      if (auto next = subscription_->Next(&events, kTurnEvents, &drained_at); !next) {
-        out += encoder_.ErrorEvent(ExpiredError(Cat("too old resource version: ", seen_, " (", seen_, ")")));
-        ended_ = true;
-        break;
-      }
-      for (const auto& event : events) Append(out, *event);
-      if (drained_at != 0) {
-        seen_ = drained_at;
-        break;
-      }
-    }
-    if (out.empty() && now >= next_bookmark_) {
+    // Whoever got something asks once more at once; that nothing came meanwhile is learnt without the cache's lock.
+    const auto changes = plan_.cache->changes();
+    if (drained_ && changes == taken_ && now < next_bookmark_) return {};
+    drained_ = false;
+    taken_ = changes;   // counted before they are taken: one that comes in between is looked for again
+    while (out.size() - start < kTurnBytes && !drained_ && !ended_) Take(out);
+    if (out.size() == start && now >= next_bookmark_) {
       next_bookmark_ = now + kBookmarkEvery;
       if (plan_.bookmarks) out += encoder_.Bookmark(seen_, false, TakeColumns());
       Arm();
     }
-    return Bytes(std::move(out));
+    return {};
   }
 
  private:
+  // What the subscription has, a turn of it.
+  void Take(std::string& out) {
+    thread_local std::vector<EventPtr> events;   // of one turn: thousands of watches share it
+    events.clear();
+    store::Revision drained_at = 0;
+    if (auto next = subscription_->Next(&events, kTurnEvents, &drained_at); !next) {
+      out += encoder_.ErrorEvent(ExpiredError(Cat("too old resource version: ", seen_, " (", seen_, ")")));
+      ended_ = true;
+    }
+    for (const auto& event : events) Append(out, event);
+    events.clear();
+    if (drained_at == 0) return;
+    seen_ = drained_at;
+    drained_ = true;
+  }
+
   // True when every initial event has been handed out before this call.
   bool Initial(std::string& out) {
     if (initial_done_) return true;
-    while (at_ < plan_.initial.size() && out.size() < kTurnBytes) {
+    const std::size_t start = out.size();
+    while (at_ < plan_.initial.size() && out.size() - start < kTurnBytes) {
       const auto& item = plan_.initial[at_++];
       const ItemPtr shown = InVersion(item, out);
       if (ended_) return false;
@@ -78,16 +93,24 @@ class WatchSource final : public http::Source {
     plan_.initial.clear();
     if (plan_.initial_events_end) out += encoder_.Bookmark(plan_.initial_revision, true, TakeColumns());
     seen_ = plan_.initial_revision;
-    return out.empty();
+    return out.size() == start;
   }
 
-  void Append(std::string& out, const CacheEvent& event) {
+  void Append(std::string& out, const EventPtr& told) {
+    const CacheEvent& event = *told;
     using ChangeType = CacheEvent::Type;
     const std::string_view key = event.item->key();
     if (!key.starts_with(plan_.key_prefix)) return;
     const bool deleted = event.type == ChangeType::kDeleted;
-    const ItemPtr previous = event.previous ? InVersion(event.previous, out) : nullptr, item = InVersion(event.item, out);
+    // Where forms are not made, the event's own: counting its references up and down is what shards would wait for each other with.
+    ItemPtr made_previous, made_item;
+    if (plan_.in_version) {
+      if (event.previous) made_previous = InVersion(event.previous, out);
+      made_item = InVersion(event.item, out);
+    }
     if (ended_) return;
+    const ItemPtr& previous = plan_.in_version ? made_previous : event.previous;
+    const ItemPtr& item = plan_.in_version ? made_item : event.item;
     const bool was = previous && SelectedBy(*previous, plan_.labels, plan_.fields);
     const bool is = !deleted && SelectedBy(*item, plan_.labels, plan_.fields);
     if (!was && !is) return;
@@ -99,7 +122,17 @@ class WatchSource final : public http::Source {
       return;
     }
     const auto encode = [&] { return Bytes(encoder_.Event(type, shown, event.revision(), Encoder::Columns::kWithout)); };
-    out += event.Encoded(Cat(shape_, "|", type, is || deleted ? "" : "|left"), encode).view();
+    // A shard's watchers come one after the other: the last form that one of them took is most often what the next one wants.
+    struct Last {
+      EventPtr event;
+      std::string shape;
+      Bytes bytes;
+    };
+    thread_local Last last;
+    thread_local std::string shape;
+    shape.assign(shape_).append("|").append(type).append(is || deleted ? "" : "|left");
+    if (last.event != told || last.shape != shape) last = {told, shape, event.Encoded(shape, std::ref(encode))};
+    out += last.bytes.view();
   }
 
   // Each form is made once: what an event brings is what a later one replaces. A failure is told and ends the watch.
@@ -140,7 +173,8 @@ class WatchSource final : public http::Source {
   std::uint64_t timer_ = 0;
   std::map<std::string, ItemPtr, std::less<>> converted_;   // by key, the latest
   std::size_t at_ = 0;
-  bool initial_done_ = false, ended_ = false, columns_sent_ = false;
+  bool initial_done_ = false, ended_ = false, columns_sent_ = false, drained_ = false;
+  std::uint64_t taken_ = 0;   // changes of the cache that were looked at
   store::Revision seen_ = 0;
   std::chrono::steady_clock::time_point next_bookmark_;
 };

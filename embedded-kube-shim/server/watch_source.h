@@ -11,6 +11,7 @@
 namespace skerry::kube {
 
 struct WatchPlan {
+  const ObjectCache* cache = nullptr;           // that is watched; lives longer
   std::string key_prefix;                       // "" or "<namespace>/"
   text::LabelSelector labels;
   FieldSelector fields;
