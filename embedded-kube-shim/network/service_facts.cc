@@ -15,6 +15,12 @@ constexpr std::uint32_t kTtl = 5;
 bool IsHeadlessService(const json::Value& service) { return service["spec"]["clusterIP"].Str() == "None"; }
 bool IsExternalName(const json::Value& service) { return service["spec"]["type"].Str() == "ExternalName"; }
 
+// Another proxy's, or nobody's: a service says so, or one of its slices for itself.
+bool IsNotProxied(const json::Value& object) {
+  const json::Value& labels = object["metadata"]["labels"];
+  return labels.Find("service.kubernetes.io/service-proxy-name") || labels.Find("service.kubernetes.io/headless");
+}
+
 std::vector<std::string> ClusterAddresses(const json::Value& service) {
   std::vector<std::string> out;
   for (const json::Value& ip : service["spec"]["clusterIPs"].Items()) out.emplace_back(ip.Str());
@@ -154,13 +160,13 @@ std::vector<podnet::Endpoint> EndpointsOf(const std::vector<ObjectPtr>& slices, 
   return ready.empty() ? draining : ready;
 }
 
-std::vector<podnet::ServicePort> PortsOf(const json::Value& service, const std::vector<ObjectPtr>& slices, const ServiceOptions& options) {
+std::vector<podnet::ServicePort> PortsOf(const json::Value& service, const std::vector<ObjectPtr>& all, const ServiceOptions& options) {
   std::vector<podnet::ServicePort> out;
   const json::Value& spec = service["spec"];
   if (IsHeadlessService(service) || IsExternalName(service)) return out;
-  for (const char* label : {"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}) {
-    if (service["metadata"]["labels"].Find(label)) return out;   // another proxy's, or nobody's
-  }
+  if (IsNotProxied(service)) return out;
+  std::vector<ObjectPtr> slices;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(slices), [](const ObjectPtr& slice) { return !IsNotProxied(*slice); });
   const auto cluster = ClusterAddresses(service);
   if (cluster.empty() || std::find(cluster.begin(), cluster.end(), options.dns_address) != cluster.end()) return out;
   const std::string prefix = Cat(service["metadata"]["namespace"].Str(), '/', service["metadata"]["name"].Str(), '/');

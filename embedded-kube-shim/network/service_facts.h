@@ -30,7 +30,7 @@ struct ServiceOptions {
   std::string dns_address;                        // the service of this address is answered in process and has no translation
 };
 // Ports of a service with a cluster address; empty for headless and ExternalName services, and for those whose labels name another proxy
-// or call them headless. Ids are unique in the cluster.
+// or call them headless; slices with such labels are left out. Ids are unique in the cluster.
 std::vector<podnet::ServicePort> PortsOf(const json::Value& service, const std::vector<ObjectPtr>& slices, const ServiceOptions& options);
 
 struct NamedRecords {

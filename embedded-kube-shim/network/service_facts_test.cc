@@ -68,13 +68,19 @@ TEST_CASE("a service becomes its addresses, node ports, affinity and traffic pol
   }
 }
 
-TEST_CASE("a service that is labelled as another proxy's or as headless has no ports here", "[kube-network]") {
+TEST_CASE("a service or a slice that is labelled as another proxy's or as headless is left alone", "[kube-network]") {
   const auto service = Object(R"({"metadata":{"namespace":"default","name":"web"},"spec":{"clusterIP":"10.43.0.20","ports":[{"name":"http","port":80,"protocol":"TCP"}]}})");
   CHECK(PortsOf(*service, {Object(kSlice)}, {"n1", ""}).size() == 1);
   for (const char* label : {"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}) {
     json::Value labelled = service->Clone();
     labelled.Set("metadata").Set("labels").Set(label) = "";
     CHECK(PortsOf(labelled, {Object(kSlice)}, {"n1", ""}).empty());
+    json::Value slice = Object(kSlice)->Clone();
+    slice.Set("metadata").Set("labels").Set(label) = "";
+    const auto ports = PortsOf(*service, {std::make_shared<json::Value>(std::move(slice))}, {"n1", ""});
+    REQUIRE(ports.size() == 1);
+    CHECK(ports[0].endpoints.empty());
+    CHECK(EndpointsOf({Object(kSlice)}, {PortSelector::By::kName, "http", 0, "TCP"}).size() == 2);   // routes do not look at it
   }
 }
 
